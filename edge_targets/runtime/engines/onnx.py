@@ -1,0 +1,48 @@
+"""ONNX Runtime."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_targets.runtime.contract import Signature, Tensor
+from edge_targets.runtime.engines.base import Engine
+from edge_targets.runtime.errors import IntegrityError
+
+
+class OnnxRuntime(Engine):
+    """Runs `.onnx` files on the CPU, whole batches at a time."""
+
+    title = "ONNX Runtime"
+    package = "onnxruntime"
+
+    def __init__(self, model: Path, signature: Signature, threads: int = 1) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors: warnings would go to a log nobody reads
+        self.signature = signature
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no other base
+            raise IntegrityError(
+                f"ONNX Runtime cannot load {model.name}: {error}",
+                "Build the model again, or compare runtime versions with `sanderling doctor`.",
+            ) from error
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        import numpy as np
+
+        feeds = {
+            spec.name: np.asarray(inputs[spec.name].data, spec.dtype).reshape(
+                inputs[spec.name].shape
+            )
+            for spec in self.signature.inputs
+        }
+        names = [spec.name for spec in self.signature.outputs]
+        values = self.session.run(names, feeds)
+        return {
+            name: Tensor(value.shape, value.reshape(-1))
+            for name, value in zip(names, values, strict=True)
+        }

@@ -1,0 +1,111 @@
+"""Turn predictions into profiles: which numbers are watched, and how they are counted."""
+
+import math
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from edge_targets.runtime.contract import Manifest, Profile, Record, Signature, Tensor
+from edge_targets.runtime.sketch import Sketch
+
+LATENCY_EDGES_MS = tuple(0.05 * 1.5**i for i in range(24))  # 0.05 ms to 0.6 s in steps of 1.5
+
+
+def features(
+    signature: Signature, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]
+) -> dict[str, list[float]]:
+    """The watched numbers of a batch, by feature name.
+
+    A table's input gives one feature a column; any other input gives all its values and each
+    item's mean and standard deviation. A classifier's output gives `confidence` (the largest
+    share) and `label` (its index); any other output one feature a column.
+    """
+    found: dict[str, list[float]] = {}
+    for spec in signature.inputs:
+        tensor = inputs[spec.name]
+        if len(spec.shape) == 2:
+            found |= columns(spec.name, spec.columns, tensor)
+        else:
+            found |= summary(spec.name, tensor)
+    for spec in signature.outputs:
+        tensor = outputs[spec.name]
+        if signature.labels and spec == signature.outputs[0]:
+            rows = [list(row) for row in tensor.rows()]
+            found["confidence"] = [float(max(row)) for row in rows]
+            found["label"] = [float(row.index(max(row))) for row in rows]
+        else:
+            found |= columns(spec.name, spec.columns, tensor)
+    return found
+
+
+def columns(name: str, names: Sequence[str], tensor: Tensor) -> dict[str, list[float]]:
+    rows = tensor.rows()
+    width = math.prod(tensor.shape[1:])
+    titles = names or [f"{name}[{i}]" for i in range(width)] if width != 1 else names or [name]
+    return {title: [float(row[i]) for row in rows] for i, title in enumerate(titles)}
+
+
+def summary(name: str, tensor: Tensor) -> dict[str, list[float]]:
+    means, deviations = [], []
+    for row in tensor.rows():
+        mean = sum(row) / len(row)
+        means.append(float(mean))
+        deviations.append(math.sqrt(sum((value - mean) ** 2 for value in row) / len(row)))
+    values = [float(value) for value in tensor.data]
+    return {name: values, f"{name}.mean": means, f"{name}.std": deviations}
+
+
+class Profiler:
+    """Counts one window of predictions against the edges of a reference profile."""
+
+    def __init__(self, manifest: Manifest, reference: Profile, device: str) -> None:
+        self.manifest = manifest
+        self.reference = reference
+        self.device = device
+        self._open()
+
+    def _open(self) -> None:
+        self.started = datetime.now(UTC)
+        self.window = self.reference.empty()
+        self.latency_ms = Sketch(LATENCY_EDGES_MS)
+
+    @property
+    def samples(self) -> int:
+        return self.window.samples
+
+    def observe(
+        self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], latency_ms: float
+    ) -> None:
+        """Count one batch; `latency_ms` is for the whole of it."""
+        found = features(self.manifest.signature, inputs, outputs)
+        for name, sketch in self.window.sketches.items():
+            sketch.add(found.get(name, ()))
+        items = next(iter(outputs.values())).shape[0]
+        self.window = replace(self.window, samples=self.window.samples + items)
+        self.latency_ms.add([latency_ms])
+
+    def close(self) -> Record | None:
+        """End the window and begin the next; None when nothing was predicted in it."""
+        if not self.samples:
+            self._open()
+            return None
+        record = Record(
+            id=str(uuid.uuid4()),
+            device=self.device,
+            model=self.manifest.name,
+            version=self.manifest.version,
+            started=self.started.isoformat(),
+            ended=datetime.now(UTC).isoformat(),
+            samples=self.samples,
+            sketches=self.window.sketches,
+            latency_ms=self.latency_ms,
+        )
+        self._open()
+        return record
+
+
+def milliseconds_since(start: float) -> float:
+    """Since `start`, a reading of `time.perf_counter()`."""
+    return (time.perf_counter() - start) * 1e3

@@ -1,0 +1,1 @@
+"""The work: data, training, compression, compiling, measuring, telemetry, drift."""
