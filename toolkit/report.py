@@ -56,6 +56,25 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The old and the new model on the same held-out items of one dataset.
+
+    Attributes:
+        difference: new minus old accuracy; `low` and `high` are its 95 % interval.
+        bound: what was asked of it, in words.
+    """
+
+    data: str
+    old: Interval
+    new: Interval
+    difference: float
+    low: float
+    high: float
+    bound: str
+    passed: bool
+
+
+@dataclass(frozen=True)
 class Report(Result):
     """Measured facts with their bounds."""
 

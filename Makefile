@@ -1,0 +1,75 @@
+# Every target first makes what it needs (.ci/setup): .venv, system packages, the web build.
+# PYTHON=… names another interpreter, APT=no leaves system packages alone.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export PYTHON APT
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export NPM_CONFIG_UPDATE_NOTIFIER := false
+
+BIN := .venv/bin
+BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
+
+# The build renames its finished folder into place, so this file never stands for half a build.
+WEB_SOURCES := $(shell find web \( -name node_modules -o -name test \) -prune -o -type f -print)
+WEB_BUILT := edge_targets/_web/index.html
+
+.PHONY: help setup web demo test gui check bench lock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Make .venv from requirements.lock
+	@.ci/setup venv
+
+web: setup $(WEB_BUILT) ## Build the browser side into edge_targets/_web
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json | setup
+	@echo "Installing the browser side's packages"
+	@cd web && npm ci --no-audit --no-fund --loglevel=error </dev/null
+
+$(WEB_BUILT): web/node_modules/.package-lock.json $(WEB_SOURCES) | setup
+	@echo "Building the browser side"
+	@cd web && npm run --silent build </dev/null
+	@touch $@
+
+demo: web ## Run the whole line on real data, into demo/
+	@.ci/setup system browser
+	@$(BIN)/sanderling demo
+
+test: web ## Run all tests
+	@.ci/setup system browser window
+	@$(BIN)/python -m pytest
+
+gui: web ## Open the window
+	@.ci/setup system window
+	@$(BIN)/sanderling gui
+
+check: web ## Lint, format, types, architecture, dependencies; Python and TypeScript
+	@status=0; \
+	run() { echo "== $$*"; "$$@" </dev/null || { status=1; failed="$$failed [$$*]"; }; }; \
+	run ruff check .; \
+	run ruff format --check .; \
+	run mypy; \
+	run lint-imports --no-logo; \
+	run deptry .; \
+	run npm --prefix web run --silent check; \
+	run npm --prefix web run --silent test; \
+	if [ $$status != 0 ]; then echo "check FAILED:$$failed"; fi; \
+	exit $$status
+
+bench: web ## Run the benchmarks
+	@[ -n "$(BENCHMARKS)" ] || echo "There are no benchmarks yet."
+	@status=0; \
+	for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file || status=1; done; \
+	exit $$status
+
+lock: ## Make requirements.lock anew from pyproject.toml
+	@.ci/setup lock
+
+clean: ## Remove all that was made here, .venv and demo/ included
+	@rm -rf .venv demo dist edge_targets/_web web/node_modules
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What runs on a device beyond the runtime: it takes packages, answers, and reports home."""

@@ -1,0 +1,130 @@
+"""Tables: rows of plain data, and how each column is shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
+
+from gui import wording
+from gui.theme import Tone
+
+Row = Mapping[str, Any]
+Index = QModelIndex | QPersistentModelIndex
+Kind = Literal["text", "number", "count", "size", "percent", "moment", "state"]
+
+SORT_ROLE = Qt.ItemDataRole.UserRole
+TONE_ROLE = Qt.ItemDataRole.UserRole + 1
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "number": wording.number,
+    "count": wording.count,
+    "size": wording.size,
+    "percent": wording.percent,
+    "moment": wording.moment,
+}
+TONES: dict[str, Tone] = {
+    "ready": "good",
+    "quiet": "good",
+    "passed": "good",
+    "stopped": "muted",
+    "not checked": "muted",
+    "alarm": "bad",
+    "failed": "bad",
+    "unreachable": "bad",
+}
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `value` reads a row where the bare key does not say it."""
+
+    key: str
+    title: str
+    kind: Kind = "text"
+    value: Callable[[Row], Any] | None = None
+    stretch: int = 1
+
+    def read(self, row: Row) -> Any:
+        return self.value(row) if self.value else row.get(self.key)
+
+    def show(self, row: Row) -> str:
+        value = self.read(row)
+        if value is None or value == "":
+            return wording.NOTHING
+        if self.kind == "state":
+            return wording.words(str(value))
+        known = FORMATS.get(self.kind)
+        try:
+            return known(value) if known else str(value)
+        except (TypeError, ValueError):  # a word where a figure was expected: show the word
+            return str(value)
+
+    @property
+    def alignment(self) -> Qt.AlignmentFlag:
+        return RIGHT if self.kind in ("number", "count", "size", "percent") else LEFT
+
+
+class Rows(QAbstractTableModel):
+    """The rows of one result."""
+
+    def __init__(self, columns: Sequence[Column], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.columns = tuple(columns)
+        self.rows: tuple[Row, ...] = ()
+
+    def fill(self, rows: Sequence[Row]) -> None:
+        self.beginResetModel()
+        self.rows = tuple(rows)
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+        return 0 if parent.isValid() else len(self.columns)
+
+    def headerData(  # noqa: N802
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if orientation is not Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self.columns[section].title
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return self.columns[section].alignment
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        column, row = self.columns[index.column()], self.rows[index.row()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return column.show(row)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return column.alignment
+        if role == TONE_ROLE and column.kind == "state":
+            return TONES.get(str(column.read(row)), "muted")
+        if role == SORT_ROLE:
+            value = column.read(row)
+            return value if isinstance(value, int | float) else column.show(row)
+        return None
+
+
+class Sorted(QSortFilterProxyModel):
+    """Rows in an order the user chose, of which only those holding the words searched for."""
+
+    def __init__(self, rows: Rows, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.setSourceModel(rows)
+        self.setSortRole(SORT_ROLE)
+        self.setFilterKeyColumn(-1)
+        self.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.setSortCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)

@@ -1,0 +1,174 @@
+"""What a page is: a place in the navigation, a form, the commands it runs and what came of them."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from edge_targets.runtime.errors import EdgeError
+from gui.runner import Runner, stop_all
+from gui.session import Asker, Command, Session
+from gui.widgets.banner import Banner
+from gui.widgets.command import Action
+from gui.widgets.job_bar import JobBar
+from gui.widgets.service import Service
+from gui.widgets.text import label
+
+Result = dict[str, Any]
+Then = Callable[[Result], object]
+
+
+class Page(QWidget):
+    """Base of all pages. `title`, `icon` and `order` place it in the navigation.
+
+    A page runs one job at a time (`self.runner`) and asks short questions beside it
+    (`self.ask`). Every problem of either is shown in its banner.
+    """
+
+    title: ClassVar[str]
+    icon: ClassVar[str]
+    order: ClassVar[int]
+    scrolls: ClassVar[bool] = True  # false for a page that always fills the window
+    visit = Signal(str)  # the name of another page, to go on there
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.runner = session.runner(self)
+        self.actions_of_page: list[Action] = []
+        self.services: list[Service] = []
+        self.asker = Asker(session, self)
+        self.banner = Banner()
+        self.job_bar = JobBar(self.runner)
+        self._queue: list[Command] = []
+        self._then: Then = lambda _result: None
+        self._lay_out()
+        self.runner.finished.connect(self._finish)
+        self.runner.failed.connect(self._fail)
+        self.runner.cancelled.connect(self._stop)
+        self.runner.running_changed.connect(self._show_busy)
+        self.asker.failed.connect(self.banner.show_problem)
+        session.changed.connect(self.refresh)
+
+    def _lay_out(self) -> None:
+        self.header = QHBoxLayout()
+        self.header.setSpacing(10)
+        self.header.addWidget(label(self.title, "title"))
+        self.header.addStretch()
+        inside = QWidget()
+        inside.setObjectName("body")
+        self.body = QVBoxLayout(inside)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(14)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 18, 24, 18)
+        column.setSpacing(14)
+        column.addLayout(self.header)
+        column.addWidget(self.banner)
+        column.addWidget(self._scroll(inside) if self.scrolls else inside, 1)
+        column.addWidget(self.job_bar)
+
+    @staticmethod
+    def _scroll(inside: QWidget) -> QScrollArea:
+        area = QScrollArea()
+        area.setWidget(inside)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        return area
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Show what is in the workspace now; called whenever that has changed."""
+
+    def action(
+        self,
+        text: str,
+        icon_name: str,
+        commands: Callable[[], Command | tuple[Command, ...]],
+        then: Then,
+        *,
+        primary: bool = False,
+        prepare: Callable[[], object] = lambda: None,
+    ) -> Action:
+        """A button with its command; `then` gets the result of the last of its commands.
+
+        `prepare` makes what the command needs, before it is run and when it is copied.
+        """
+
+        def ready() -> bool:
+            try:
+                prepare()
+            except EdgeError as error:
+                self.banner.show_problem(str(error), error.hint)
+                return False
+            return True
+
+        def go(asked: tuple[Command, ...]) -> None:
+            if ready():
+                self.run(asked, then)
+
+        made = Action(self.session, text, icon_name, commands, primary=primary)
+        made.triggered.connect(go)
+        made.line.copied.connect(ready)
+        self.actions_of_page.append(made)
+        return made
+
+    def service(self, text: str, icon_name: str, command: Callable[[], Command]) -> Service:
+        made = Service(self.session, text, icon_name, command)
+        made.failed.connect(self.banner.show_problem)
+        self.services.append(made)
+        return made
+
+    def refresh_commands(self) -> None:
+        """Read the forms again; connected to whatever in a page can change."""
+        for action in self.actions_of_page:
+            action.refresh()
+        for service in self.services:
+            service.refresh()
+
+    def run(self, commands: Sequence[Command], then: Then) -> None:
+        """Run `commands` one after another; the first that fails ends the line."""
+        if self.runner.running:
+            return
+        self.banner.hide()
+        self._queue, self._then = list(commands), then
+        self._run_next()
+
+    def ask(self, command: Command, answered: Then) -> None:
+        if self.session.exists:
+            self.asker.ask(command, answered)
+
+    def cancel(self) -> None:
+        self.runner.cancel()
+
+    def _run_next(self) -> None:
+        self.runner.start(self.session.driven(self._queue.pop(0)))
+
+    def _finish(self, result: Result) -> None:
+        if self._queue:
+            self._run_next()
+            return
+        self._then(result)
+        self.session.refresh()
+
+    def _fail(self, message: str, hint: str) -> None:
+        self._queue.clear()
+        self.banner.show_problem(message, hint)
+        self.session.refresh()
+
+    def _stop(self) -> None:
+        self._queue.clear()
+        self.session.refresh()
+
+    def _show_busy(self, busy: bool) -> None:
+        for action in self.actions_of_page:
+            action.set_busy(busy)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        stop_all(self.findChildren(Runner))
+        super().closeEvent(event)

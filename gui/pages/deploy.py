@@ -1,0 +1,251 @@
+"""From a file to a place: sign a package, put it on a device or into a browser."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+
+from edge_targets.catalog import targets
+from gui import wording
+from gui.models import Column, Row
+from gui.pages.base import Page, Result
+from gui.session import Command, Session
+from gui.widgets.buttons import Button
+from gui.widgets.card import Card
+from gui.widgets.choice import Choice
+from gui.widgets.command import Incomplete
+from gui.widgets.empty import Empty
+from gui.widgets.rows import form_rows, named
+from gui.widgets.table import Table
+from gui.widgets.text import Elided
+
+BROWSER = "browser"
+DEVICES = (
+    Column("name", "Device", stretch=3),
+    Column("target", "Target", value=lambda row: wording.words(str(row["target"])), stretch=2),
+    Column("url", "Address", value=lambda row: row.get("url") or row.get("address"), stretch=4),
+    Column("model", "Model", stretch=3),
+    Column("version", "Version"),
+    Column("samples", "Samples", "count"),
+    Column("pending", "Not sent", "count"),
+    Column("state", "State", "state", stretch=2),
+)
+
+
+class Deploy(Page):
+    """Above what to put where; below the devices and the browser bundle."""
+
+    title = "Deploy"
+    icon = "rocket"
+    order = 40
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.check = Button("Check devices", "rotate")
+        self.check.clicked.connect(self.ask_devices)
+        self.header.addWidget(self.check)
+        self.devices: tuple[Row, ...] = ()
+        row = QHBoxLayout()
+        row.setSpacing(14)
+        row.addWidget(self._package_card(), 1)
+        row.addWidget(self._deploy_card(), 1)
+        self.body.addLayout(row)
+        self.body.addWidget(self._devices_card(), 1)
+        self.body.addWidget(self._browser_card())
+
+    def _package_card(self) -> Card:
+        card = Card("Sign a package")
+        self.artifact = Choice("Artifact", "No files yet: build a model")
+        self.target = Choice("Target", people=True)
+        self.target.offer(targets.names())
+        self.target.choose("simulator")
+        self.package_action = self.action("Package", "box", self.package_command, self._packaged)
+        self.packaged = Elided("", "muted")
+        card.add(form_rows(("File", self.artifact), ("Target", self.target)))
+        card.add(self.package_action)
+        card.add(self.packaged)
+        for box in (self.artifact, self.target):
+            box.currentIndexChanged.connect(self.refresh_commands)
+        return card
+
+    def _deploy_card(self) -> Card:
+        card = Card("Deploy to a device")
+        self.package = Choice("Package", "No packages yet")
+        self.device = Choice("Device", "No devices yet: add one below")
+        self.deploy_action = self.action(
+            "Deploy", "rocket", self.deploy_command, self._deployed, primary=True
+        )
+        self.deployed = Elided("", "muted")
+        card.add(form_rows(("Package", self.package), ("Device", self.device)))
+        card.add(self.deploy_action)
+        card.add(self.deployed)
+        for box in (self.package, self.device):
+            box.currentIndexChanged.connect(self.refresh_commands)
+        return card
+
+    def _devices_card(self) -> Card:
+        card = Card("Devices")
+        self.stop = Button("Stop device", "stop")
+        self.stop.setEnabled(False)
+        self.stop.clicked.connect(self._stop_device)
+        self.more = Button("Add a device", "plus")
+        self.more.setCheckable(True)
+        card.header.addWidget(self.stop)
+        card.header.addWidget(self.more)
+        add = Button("Add a device", "plus")
+        add.clicked.connect(lambda: self.more.setChecked(True))
+        self.table = Table(
+            "Devices",
+            DEVICES,
+            Empty(
+                "server",
+                "No devices yet",
+                "A simulated one is a folder on this machine; a Raspberry Pi is reached over SSH.",
+                add,
+            ),
+        )
+        self.table.setMinimumHeight(190)
+        self.table.selected.connect(lambda row: self.stop.setEnabled(row is not None))
+        card.add(self._adding())
+        card.add(self.table, 1)
+        self.more.toggled.connect(self.adding.setVisible)
+        return card
+
+    def _adding(self) -> QWidget:
+        self.adding = QWidget()
+        self.device_name = named(QLineEdit(placeholderText="Name"), "Name of the device")
+        self.address = named(
+            QLineEdit(placeholderText="Folder, or user@host"), "Address of the device"
+        )
+        self.device_target = Choice("Target of the device", people=True)
+        self.device_target.offer([name for name in targets.names() if name != BROWSER])
+        self.device_target.choose("simulator")
+        self.add_action = self.action("Add", "plus", self.add_command, self._added)
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        row.addWidget(self.device_name, 2)
+        row.addWidget(self.address, 3)
+        row.addWidget(self.device_target, 2)
+        column = QVBoxLayout(self.adding)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(row)
+        column.addWidget(self.add_action)
+        self.device_name.textChanged.connect(self.refresh_commands)
+        self.address.textChanged.connect(self.refresh_commands)
+        self.device_target.currentIndexChanged.connect(self.refresh_commands)
+        self.adding.hide()
+        return self.adding
+
+    def _browser_card(self) -> Card:
+        card = Card("Run in a browser")
+        self.in_browser = Choice("Package for the browser", "No packages yet")
+        self.folder = named(QLineEdit(), "Folder of the bundle")
+        self.folder.setText(str(self.session.workspace / "site"))
+        browse = Button("Browse", "folder-open")
+        browse.clicked.connect(self._browse)
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        row.addWidget(self.in_browser, 2)
+        row.addWidget(self.folder, 3)
+        row.addWidget(browse)
+        self.bundle_action = self.action("Bundle", "globe", self.bundle_command, self._bundled)
+        self.open = Button("Open in browser", "arrow-up-right-from-square")
+        self.serve = self.service("Serve", "play", self.serve_command)
+        self.serve.answers.connect(lambda _url: self.open.setEnabled(True))
+        self.serve.stopped.connect(lambda: self.open.setEnabled(False))
+        self.open.setEnabled(False)
+        self.open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl(self.serve.url)))
+        card.header.addWidget(self.open)
+        card.add(row)
+        card.add(self.bundle_action)
+        card.add(self.serve)
+        self.folder.textChanged.connect(self.refresh_commands)
+        self.in_browser.currentIndexChanged.connect(self.refresh_commands)
+        return card
+
+    def package_command(self) -> Command:
+        if not self.artifact.chosen:
+            raise Incomplete("Build a model first, on the page Compress.")
+        return ("package", self.artifact.chosen, "--target", self.target.chosen)
+
+    def deploy_command(self) -> Command:
+        if not self.package.chosen:
+            raise Incomplete("Sign a package first.")
+        if not self.device.chosen:
+            raise Incomplete("Add a device first.")
+        return ("deploy", self.package.chosen, self.device.chosen)
+
+    def add_command(self) -> Command:
+        name, address = self.device_name.text().strip(), self.address.text().strip()
+        if not name:
+            raise Incomplete("Give the device a name.")
+        if not address:
+            raise Incomplete("Say where it is: a folder, or user@host.")
+        return ("device", "add", name, address, "--target", self.device_target.chosen)
+
+    def bundle_command(self) -> Command:
+        if not self.in_browser.chosen:
+            raise Incomplete("Sign a package for the target Browser first.")
+        return ("bundle", self.in_browser.chosen, self._folder())
+
+    def serve_command(self) -> Command:
+        return ("serve", self._folder())
+
+    def _folder(self) -> str:
+        if folder := self.folder.text().strip():
+            return folder
+        raise Incomplete("Choose a folder for the bundle.")
+
+    def _browse(self) -> None:
+        if folder := QFileDialog.getExistingDirectory(self, "Folder of the bundle"):
+            self.folder.setText(folder)
+
+    def refresh(self) -> None:
+        self.artifact.offer(self.session.names("artifacts"))
+        packages = self.session.names("packages")
+        self.package.offer(packages)
+        self.in_browser.offer(packages)
+        self.device.offer(self.session.names("devices"))
+        self.refresh_commands()
+        self.ask_devices()
+
+    def ask_devices(self) -> None:
+        if self.session.names("devices"):
+            self.ask(("device", "list"), self._show_devices)
+        else:
+            self.table.fill(())
+
+    def _show_devices(self, result: Result) -> None:
+        self.table.fill(result.get("devices", ()))
+
+    def _stop_device(self) -> None:
+        row = self.table.current
+        if row is not None:
+            self.run((("device", "stop", str(row["name"])),), lambda _: None)
+
+    def _packaged(self, result: Result) -> None:
+        self.packaged.setText(
+            f"{result.get('name')}, version {result.get('version')}, "
+            f"{wording.size(result.get('size_bytes'))}, signed with key {result.get('key_id')}"
+        )
+        name = str(result.get("name", ""))
+        (self.in_browser if result.get("target") == BROWSER else self.package).prefer(name)
+
+    def _deployed(self, result: Result) -> None:
+        difference = wording.number(result.get("golden_difference"))
+        self.deployed.setText(
+            f"{result.get('device')} runs {result.get('package')}; its own answers to the golden "
+            f"inputs differ by {difference} at most."
+        )
+
+    def _added(self, result: Result) -> None:
+        self.more.setChecked(False)
+        self.device.prefer(str(result.get("name", "")))
+
+    def _bundled(self, result: Result) -> None:
+        self.serve.said.setText(
+            f"{result.get('files')} files, {wording.size(result.get('size_bytes'))}, "
+            f"in {Path(str(result.get('directory', ''))).name}: press Serve"
+        )

@@ -1,0 +1,105 @@
+"""Plots. The one module that imports pyqtgraph, and is itself imported only when one is drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyqtgraph
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QSizePolicy
+
+from gui.theme import SERIES, colors
+from gui.widgets.buttons import RESTYLED
+
+GROUP = 0.76  # share of a group's place that its bars take
+MOST_GROUPS = 12  # more cannot be read side by side
+LONGEST = 16  # letters of a name below its group
+HEADROOM = 1.15
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: `value` of `series` in `group`, with the line above which it is an alarm."""
+
+    group: str
+    series: str
+    value: float
+    bound: float | None = None
+
+
+class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
+    """Groups of bars, a colour a series, each under its own alarm line."""
+
+    def __init__(self, axis: str) -> None:
+        super().__init__()
+        self._axis = axis
+        self._bars: tuple[Bar, ...] = ()
+        self.setAccessibleName(f"Bars of {axis}")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setMouseEnabled(x=False, y=False)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        plot = self.getPlotItem()
+        plot.getAxis("left").enableAutoSIPrefix(False)
+        plot.getAxis("left").setWidth(52)
+        plot.showGrid(y=True, alpha=0.15)
+        self._draw()
+
+    def show_bars(self, bars: Sequence[Bar]) -> None:
+        self._bars = tuple(bars)
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        super().changeEvent(event)
+        if event.type() in RESTYLED and hasattr(self, "_bars"):
+            self._draw()
+
+    @property
+    def series(self) -> list[str]:
+        return list(dict.fromkeys(bar.series for bar in self._bars))
+
+    @property
+    def groups(self) -> list[str]:
+        """Groups in order, the furthest above their lines first when there are too many."""
+        worst: dict[str, float] = {}
+        for bar in self._bars:
+            excess = bar.value / bar.bound if bar.bound else bar.value
+            worst[bar.group] = max(worst.get(bar.group, 0.0), excess)
+        kept = sorted(worst, key=lambda group: -worst[group])[:MOST_GROUPS]
+        return [group for group in worst if group in kept]
+
+    def _draw(self) -> None:
+        chosen = colors(self.palette())
+        plot = self.getPlotItem()
+        self.clear()
+        self.setBackground(chosen.card)
+        for side in ("left", "bottom"):
+            plot.getAxis(side).setPen(chosen.line)
+            plot.getAxis(side).setTextPen(chosen.muted)
+        plot.setLabel("left", self._axis, color=chosen.muted)
+        groups, series = self.groups, self.series
+        names = [g if len(g) <= LONGEST else f"{g[: LONGEST - 1]}…" for g in groups]
+        plot.getAxis("bottom").setTicks([list(enumerate(names))])
+        width = GROUP / max(1, len(series))
+        top = 0.0
+        for bar in self._bars:
+            if bar.group not in groups:
+                continue
+            number = series.index(bar.series)
+            x = groups.index(bar.group) - GROUP / 2 + width * (number + 0.5)
+            self._draw_bar(bar, x, width, QColor(SERIES[number % len(SERIES)]), chosen.bad)
+            top = max(top, bar.value, bar.bound or 0.0)
+        self.setXRange(-0.6, max(0, len(groups) - 1) + 0.6, padding=0)
+        self.setYRange(0, top * HEADROOM or 1, padding=0)
+
+    def _draw_bar(self, bar: Bar, x: float, width: float, ink: QColor, alarm: str) -> None:
+        item = pyqtgraph.BarGraphItem(
+            x=[x], height=[bar.value], width=width * 0.86, brush=ink, pen=None
+        )
+        item.setToolTip(f"{bar.series}, {bar.group}: {bar.value:.3g}")
+        self.addItem(item)
+        if bar.bound is not None:
+            pen = pyqtgraph.mkPen(alarm, width=1.5, style=Qt.PenStyle.DashLine)
+            half = width / 2
+            self.addItem(pyqtgraph.PlotDataItem([x - half, x + half], [bar.bound] * 2, pen=pen))

@@ -1,0 +1,56 @@
+"""How figures are written for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+NARROW = "\u202f"  # a narrow no-break space parts thousands, and a figure from its unit
+NOTHING = "\u2013"  # an en dash: there is no figure
+
+
+def count(value: float | None) -> str:
+    """`1797` is "1 797"."""
+    return NOTHING if value is None else f"{value:,.0f}".replace(",", NARROW)
+
+
+def size(value: float | None) -> str:
+    """Bytes in decimal units, three figures: `25312` is "25.3 kB"."""
+    if value is None:
+        return NOTHING
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 1000 or unit == "GB":
+            break
+        value /= 1000
+    digits = 0 if unit == "B" or abs(value) >= 100 else 1
+    return f"{value:.{digits}f}{NARROW}{unit}"
+
+
+def percent(value: float | None) -> str:
+    """A share from 0 to 1: `0.9722` is "97.2 %"."""
+    return NOTHING if value is None else f"{100 * value:.1f}{NARROW}%"
+
+
+def number(value: float | None) -> str:
+    """Three significant figures, no exponent where it can be helped."""
+    if value is None:
+        return NOTHING
+    if value and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return count(value) if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def between(interval: Mapping[str, Any] | None) -> str:
+    """The 95 % confidence interval of a share, in per cent."""
+    if not interval or interval.get("low") is None or interval.get("high") is None:
+        return ""
+    return f"95{NARROW}% sure: {100 * interval['low']:.1f} to {percent(interval['high'])}"
+
+
+def words(name: str) -> str:
+    """A field or member name for people: `quantize_int8` is "Quantize int8"."""
+    spaced = name.replace("_", " ").replace(".", " ").strip()
+    return spaced[:1].upper() + spaced[1:]
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time to the minute: "2026-11-21 03:12"."""
+    return text[:16].replace("T", " ")

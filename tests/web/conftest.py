@@ -1,0 +1,190 @@
+"""A real digits model in a real bundle, served by the real server, opened in a real browser."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_targets.catalog.browser import WEB, bundle
+from edge_targets.package import SigningKey, pack
+from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
+from edge_targets.runtime.errors import Cancelled
+from edge_targets.runtime.events import Event, Job
+from edge_targets.runtime.profiler import features
+from edge_targets.runtime.sketch import Sketch
+from toolkit.serving import serve
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from starlette.routing import BaseRoute
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+KEY = SigningKey.from_seed(bytes(range(32)))
+
+SIGNATURE = Signature(
+    inputs=(TensorSpec("image", (-1, 1, 8, 8), "float32", "pixel intensity", "0-16"),),
+    outputs=(TensorSpec("probabilities", (-1, 10), "float32", "share of each class"),),
+    labels=tuple("0123456789"),
+)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """A trained model as ONNX bytes, and the scans it has never seen."""
+
+    model: bytes
+    train: NDArray[np.float32]  # shape (N, 1, 8, 8), 0–16
+    test: NDArray[np.float32]  # shape (360, 1, 8, 8)
+    truth: NDArray[np.int64]  # shape (360,)
+
+    def answers(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What onnxruntime says here, shape (N, 10)."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(self.model, providers=["CPUExecutionProvider"])
+        [shares] = session.run(None, {"image": images})
+        return np.asarray(shares, np.float32)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+
+    scans = load_digits()
+    images = (scans.images[:, None] / 16).astype(np.float32)
+    train, test, labels, truth = train_test_split(
+        images, scans.target, test_size=360, stratify=scans.target, random_state=0
+    )
+    network = MLPClassifier((48,), early_stopping=True, max_iter=200, random_state=0)
+    network.fit(train.reshape(len(train), 64), labels)
+    return Digits(to_onnx(network), train * 16, test * 16, truth)
+
+
+def to_onnx(network: Any) -> bytes:
+    """A one-layer perceptron as ONNX, the division by 16 folded into its first weights."""
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    [first, second], [bias, last] = network.coefs_, network.intercepts_
+    weights = {"w1": first / 16, "b1": bias, "w2": second, "b2": last}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["image"], ["flat"]),
+            helper.make_node("Gemm", ["flat", "w1", "b1"], ["hidden"]),
+            helper.make_node("Relu", ["hidden"], ["active"]),
+            helper.make_node("Gemm", ["active", "w2", "b2"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "digits",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 10])],
+        [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def tensor(values: NDArray[Any]) -> Tensor:
+    return Tensor(values.shape, values.reshape(-1).tolist())
+
+
+@pytest.fixture(scope="session")
+def package(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("package") / "digits.sndl"
+    seen = features(
+        SIGNATURE,
+        {"image": tensor(digits.train[:300])},
+        {"probabilities": tensor(digits.answers(digits.train[:300]))},
+    )
+    edges = {name: np.quantile(values, np.arange(0.1, 1, 0.1)) for name, values in seen.items()}
+    # scans hold whole numbers, drawings do not: edges between the whole numbers suit both
+    edges["image"], edges["label"] = np.arange(0.5, 16), np.arange(0.5, 9)
+    reference = {name: Sketch(np.unique(edges[name]).tolist()) for name in seen}
+    for name, values in seen.items():
+        reference[name].add(values)
+    first = np.stack([digits.test[digits.truth == label][0] for label in range(10)])
+    golden = Golden({"image": tensor(first)}, {"probabilities": tensor(digits.answers(first))})
+    members = {
+        "card.md": b"# digits\n",
+        "golden.json": golden.dump().encode(),
+        "model.onnx": digits.model,
+        "profile.json": Profile(300, reference).dump().encode(),
+    }
+    manifest = Manifest(
+        name="digits",
+        version="0123456789ab",
+        target="browser",
+        format="onnx",
+        model="model.onnx",
+        signature=SIGNATURE,
+        tolerance=1e-5,
+        files={},
+    )
+    pack(manifest, members, KEY, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def web() -> Path:
+    if not (WEB / "index.html").is_file():
+        pytest.skip("the browser files are not built: make web")
+    return WEB
+
+
+@pytest.fixture(scope="session")
+def bundled(package: Path, web: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "digits"
+    bundle(package, folder, [KEY.public])
+    return folder
+
+
+@contextlib.contextmanager
+def serving(folder: Path, routes: Sequence["BaseRoute"] = ()) -> Iterator[str]:
+    """The real server in a thread, at the address it reports; stopped by cancelling its job."""
+    events: Queue[Event] = Queue()
+    job = Job(events.put)
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            serve(folder, port=0, extra_routes=routes, job=job)
+        except BaseException as error:  # noqa: BLE001 - looked at below
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield events.get(timeout=20).message.rpartition(" ")[2]
+    finally:
+        job.cancel()
+        thread.join()
+        assert [type(error) for error in ended] == [Cancelled]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    if not CHROMIUM.exists():
+        pytest.skip("there is no Chromium here")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()

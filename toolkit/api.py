@@ -1,0 +1,490 @@
+"""The verbs: all that a user can do, each one function.
+
+The command line is made from these signatures and docstrings, the window drives the command
+line, and a program may call them. They join the rooms and hold no logic of their own.
+`workspace` is always the folder with `sanderling.toml`; without it, the nearest one at or above
+the current folder.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_targets.runtime.errors import EdgeError, UnsupportedError
+from edge_targets.runtime.events import QUIET, Job
+from toolkit import results as r
+from toolkit.report import Report, Result
+
+__all__ = [
+    "build",
+    "bundle",
+    "collect",
+    "compress",
+    "data_add",
+    "data_show",
+    "demo",
+    "deploy",
+    "device_add",
+    "device_list",
+    "device_status",
+    "device_stop",
+    "doctor",
+    "flash",
+    "gui",
+    "import_",
+    "init",
+    "list_",
+    "measure",
+    "package",
+    "retrain",
+    "serve",
+    "show",
+    "train",
+    "watch",
+]
+
+def init(directory: Path, /, *, job: Job = QUIET) -> r.Initialised:
+    """Make a workspace: the folder that keeps models, data, packages and telemetry.
+
+    Args:
+        directory: the folder; made when it is not there, left alone when it is one already.
+    """
+    from toolkit.workspace import Workspace
+
+    root = Workspace.create(directory).root
+    where = f"--workspace {root}"
+    return r.Initialised(
+        str(root), next=(f"sanderling data add digits --name digits {where}", "sanderling doctor")
+    )
+
+
+def data_add(
+    source: str,
+    /,
+    *,
+    name: str,
+    target: str | None = None,
+    set: Sequence[str] = (),  # noqa: A002 - the word users type
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> r.DatasetInfo:
+    """Read a dataset, split it and keep it in the workspace.
+
+    Args:
+        source: `digits` (built in), a .csv file, or a folder with one folder of images a class.
+        name: what to call it.
+        target: the column to predict, for tables.
+        set: a parameter of the source, as key=value; may be repeated.
+    """
+    from toolkit import shelf
+    from toolkit.data.sources import source_for, sources
+    from toolkit.describe import dataset_info
+    from toolkit.parameters import from_words
+    from toolkit.workspace import Workspace, check_name
+
+    shelves = Workspace.find(workspace)
+    kind = source_for(source)
+    reader = from_words(sources[kind], set)
+    data = reader.dataset(check_name(name), source, target, job)
+    parameters = {"source": source, "target": target, **reader.model_dump(mode="json")}
+    shelf.save_dataset(shelves, data, "data add", parameters)
+    network = "small_cnn" if len(data.facts.input.shape) == 4 else "mlp"
+    return dataset_info(data, f"sanderling train {name} --network {network} --name {name}-model")
+
+
+def data_show(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.DatasetInfo:
+    """Tell what a dataset holds: columns, ranges, gaps, classes and split.
+
+    Args:
+        name: of the dataset.
+    """
+    from toolkit import shelf
+    from toolkit.describe import dataset_info
+    from toolkit.workspace import Workspace
+
+    return dataset_info(shelf.dataset(Workspace.find(workspace), name))
+
+
+def train(
+    data: str,
+    /,
+    *,
+    name: str,
+    network: str = "small_cnn",
+    set: Sequence[str] = (),  # noqa: A002 - the word users type
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> r.Trained:
+    """Train a network. A run that was stopped goes on where it was when you type it again.
+
+    Args:
+        data: the dataset to learn from.
+        name: what to call the model.
+        network: small_cnn for images, mlp for tables.
+        set: a parameter of the network or of the training (epochs=40, learning_rate=0.003,
+            seed=0 …), as key=value; may be repeated.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    return journeys.train(Workspace.find(workspace), data, network, set, name, job)
+
+
+def import_(
+    file: Path, /, *, name: str, data: str | None = None, workspace: Path | None = None, job: Job = QUIET
+) -> r.Imported:
+    """Take over a model that was made elsewhere.
+
+    Args:
+        file: the model file (ONNX).
+        name: what to call the model.
+        data: a dataset of the workspace with the model's inputs: brings names, units and
+            classes, and makes compression and measuring possible.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    return journeys.import_file(Workspace.find(workspace), file, name, data, job)
+
+
+def compress(
+    model: str,
+    /,
+    *,
+    name: str,
+    passes: str | None = None,
+    recipe: Path | None = None,
+    data: str | None = None,
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> r.Compressed:
+    """Make a model smaller or faster, pass by pass, and tell what each one brought.
+
+    Args:
+        model: the model to start from; it stays as it is.
+        name: what to call the new model.
+        passes: names of passes with their defaults, in order, with commas between them.
+        recipe: a TOML file of passes with parameters, instead of --passes.
+        data: calibrate with this dataset instead of the one the model learned from.
+    """
+    from toolkit import journeys
+    from toolkit.recipe import Recipe
+    from toolkit.workspace import Workspace
+
+    if (passes is None) == (recipe is None):
+        raise UnsupportedError(
+            "Say either --passes or --recipe.", "For example: --passes quantize_int8."
+        )
+    steps = Recipe.from_file(recipe) if recipe else Recipe.of_names(passes or "")
+    return journeys.compress(Workspace.find(workspace), model, steps, data, name, job)
+
+
+def build(
+    model: str,
+    /,
+    *,
+    format: Sequence[str] = ("onnx", "tflite"),  # noqa: A002 - the word users type
+    data: str | None = None,
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> r.Built:
+    """Compile a model to files, and prove that each answers like the model.
+
+    Args:
+        model: the model to compile.
+        format: onnx or tflite; may be repeated.
+        data: prove it on this dataset instead of the one the model learned from.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    return journeys.build(Workspace.find(workspace), model, format, data, job)
+
+
+def measure(
+    subject: str,
+    /,
+    *,
+    data: str,
+    threads: int = 1,
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> Report:
+    """Measure accuracy, equality with the original, size and latency on this machine.
+
+    Args:
+        subject: a model or an artifact.
+        data: the dataset; accuracy is of its test part.
+        threads: that the engine may use.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    return journeys.measure(Workspace.find(workspace), subject, data, threads, job)
+
+
+def package(
+    artifact: str,
+    /,
+    *,
+    target: str,
+    name: str | None = None,
+    serve_as: str | None = None,
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> r.Packaged:
+    """Pack an artifact into one signed file with all that a device needs.
+
+    Args:
+        artifact: a file made by `build` that answers like its model.
+        target: what it is for; `sanderling list targets` names them.
+        name: of the package; ARTIFACT-TARGET unless given.
+        serve_as: the name a device serves the model by; the model's own unless given.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.package(Workspace.find(workspace), artifact, target, name, serve_as, job)
+
+
+def deploy(
+    package: str, device: str, /, *, workspace: Path | None = None, job: Job = QUIET
+) -> r.Deployed:
+    """Put a package on a device, which checks it, tries it and only then switches to it.
+
+    Args:
+        package: the name of a package.
+        device: the name of a device.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.deploy(Workspace.find(workspace), package, device, job)
+
+
+def device_add(
+    name: str, address: str, /, *, target: str, workspace: Path | None = None, job: Job = QUIET
+) -> r.DeviceInfo:
+    """Give a device a name. Nothing is sent to it yet.
+
+    Args:
+        name: what to call it.
+        address: http://HOST:PORT of an agent that runs, or, for the simulator, a folder.
+        target: what it is; `sanderling list targets` names them.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.device_add(Workspace.find(workspace), name, address, target)
+
+
+def device_list(*, workspace: Path | None = None, job: Job = QUIET) -> r.Devices:
+    """Name all devices, each asked how it is."""
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    shelves = Workspace.find(workspace)
+    names = job.track(shelves.names("devices"), "ask devices")
+    return r.Devices(tuple(shipping.device_status(shelves, name) for name in names))
+
+
+def device_status(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.DeviceInfo:
+    """Ask a device how it is, what it serves and what it has not sent yet.
+
+    Args:
+        name: of the device.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.device_status(Workspace.find(workspace), name)
+
+
+def device_stop(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.DeviceInfo:
+    """Stop the agent of a device; what it has not sent stays in its spool.
+
+    Args:
+        name: of the device.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.device_stop(Workspace.find(workspace), name)
+
+
+def bundle(
+    package: str, directory: Path, /, *, workspace: Path | None = None, job: Job = QUIET
+) -> r.Bundled:
+    """Write a folder of static files that runs a package in any browser.
+
+    Args:
+        package: a package for the browser target.
+        directory: the folder to write.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.bundle(Workspace.find(workspace), package, directory, job)
+
+
+def serve(
+    directory: Path,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> None:
+    """Serve a browser bundle and take the telemetry of its visitors, until stopped.
+
+    Args:
+        directory: the folder that `bundle` wrote.
+        host: the address to listen on; other machines can reach 0.0.0.0.
+        port: 0 for any free one.
+    """
+    from toolkit import serving
+    from toolkit.telemetry import receiver
+    from toolkit.telemetry.store import Store
+    from toolkit.workspace import Workspace
+
+    store = Store(Workspace.find(workspace).telemetry)
+    serving.serve(directory, host, port, receiver.routes(store), job)
+
+
+def collect(
+    *, host: str = "127.0.0.1", port: int = 7733, workspace: Path | None = None, job: Job = QUIET
+) -> None:
+    """Take telemetry from devices into the workspace, until stopped.
+
+    Args:
+        host: the address to listen on; other machines can reach 0.0.0.0.
+        port: 0 for any free one.
+    """
+    from toolkit.telemetry import receiver
+    from toolkit.telemetry.store import Store
+    from toolkit.workspace import Workspace
+
+    receiver.collect(Store(Workspace.find(workspace).telemetry), host, port, job)
+
+
+def watch(
+    model: str,
+    /,
+    *,
+    hours: float = 24,
+    alpha: float = 0.01,
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> Result:
+    """Compare what devices have seen with the reference profile of their package.
+
+    Exits with 3 when anything drifts.
+
+    Args:
+        model: a model, a package, or the name a model is served by.
+        hours: how far back to look.
+        alpha: how often a quiet window may raise a false alarm, over all features together.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    return shipping.watch(Workspace.find(workspace), model, hours, alpha, job)
+
+
+def retrain(
+    model: str,
+    /,
+    *,
+    data: str,
+    name: str,
+    set: Sequence[str] = (),  # noqa: A002 - the word users type
+    workspace: Path | None = None,
+    job: Job = QUIET,
+) -> r.Retrained:
+    """Train again with new data, and prove the new model better there and not worse elsewhere.
+
+    Exits with 3 when the proof fails; the model is kept all the same.
+
+    Args:
+        model: the model, or one compressed from it.
+        data: the dataset of what devices see now.
+        name: what to call the new model.
+        set: a parameter of the training, as key=value; may be repeated.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    return journeys.retrain(Workspace.find(workspace), model, data, set, name, job)
+
+
+def list_(kind: str | None = None, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.Listing:
+    """Name what there is.
+
+    Args:
+        kind: datasets, models, artifacts, packages or devices of the workspace; or networks,
+            passes, formats, targets, sources, importers, drift_tests. Without it, all of the
+            workspace.
+    """
+    from toolkit.describe import listing
+
+    return listing(kind, workspace)
+
+
+def show(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.Shown:
+    """Tell all about one thing, and what it was made from, back to the data.
+
+    Args:
+        name: of a dataset, model, artifact, package or device; KIND/NAME where two share it.
+    """
+    from toolkit.describe import shown
+    from toolkit.workspace import Workspace
+
+    return shown(Workspace.find(workspace), name)
+
+
+def flash(image: Path, disk: Path, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.Flashed:
+    """Write a system image to a memory card and read it back to be sure.
+
+    Args:
+        image: .img, .img.xz or .img.gz.
+        disk: the card's device, such as /dev/sdX, or a file; a disk in use is refused.
+    """
+    from edge_targets.flashing.image import write_image
+
+    done = write_image(image, disk, job)
+    return r.Flashed(str(disk), done.bytes_written, done.sha256)
+
+
+def doctor(*, workspace: Path | None = None, job: Job = QUIET) -> Result:
+    """Tell what is installed, what is missing, and the command that mends it."""
+    from toolkit.doctor import examine
+
+    return examine(workspace)
+
+
+def demo(directory: Path = Path("demo"), /, *, job: Job = QUIET) -> r.Demo:
+    """Run the whole line once on real data: train, compress, deploy, watch, retrain.
+
+    Args:
+        directory: the folder to do it in; it may not hold anything else.
+    """
+    from toolkit.demo import run
+
+    return run(directory, job)
+
+
+def gui(*, workspace: Path | None = None, theme: str = "system", job: Job = QUIET) -> None:
+    """Open the window.
+
+    Args:
+        theme: system, light or dark.
+    """
+    import subprocess
+    import sys
+    from importlib.util import find_spec
+
+    if not find_spec("PySide6") or not find_spec("gui"):
+        raise EdgeError("The window is not installed.", "pip install 'sanderling[gui]'")
+    # a program of its own: `toolkit` does not know `gui`
+    words = ["--workspace", str(workspace)] if workspace else []
+    subprocess.run([sys.executable, "-m", "gui", "--theme", theme, *words], check=False)

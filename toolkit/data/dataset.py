@@ -1,0 +1,138 @@
+"""A dataset: items with their targets, a split, and what each number means."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_targets.runtime.contract import Signature, TensorSpec, Wire, texts
+from edge_targets.runtime.errors import DataError
+
+PARTS = ("train", "validation", "test")
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Column(Wire):
+    """One column of a table; a category is stored as its index in `values`."""
+
+    nested = {"values": texts}  # noqa: RUF012 - a class fact of the wire base
+
+    name: str
+    type: str  # "number" or "category"
+    values: tuple[str, ...] = ()
+
+
+def columns_from(values: Sequence[Any]) -> tuple[Column, ...]:
+    return tuple(Column.from_json(value) for value in values)
+
+
+@dataclass(frozen=True)
+class Facts(Wire):
+    """What a dataset says about itself, apart from its numbers."""
+
+    nested = {  # noqa: RUF012 - a class fact of the wire base
+        "input": TensorSpec.from_json,
+        "labels": texts,
+        "columns": columns_from,
+    }
+    versioned = True
+
+    source: str
+    input: TensorSpec
+    labels: tuple[str, ...] = ()  # empty for regression
+    target: str = "label"
+    columns: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items in memory.
+
+    Attributes:
+        name: in the workspace.
+        facts: meaning of the numbers.
+        inputs: float32, shape (N, ...); a missing value is not-a-number.
+        targets: shape (N,); int64 class indices, or float32 for regression.
+        split: uint8, shape (N,); index into `PARTS`.
+    """
+
+    name: str
+    facts: Facts
+    inputs: NDArray[np.float32]
+    targets: NDArray[Any]
+    split: NDArray[np.uint8]
+
+    @property
+    def task(self) -> str:
+        return "classification" if self.facts.labels else "regression"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.facts.labels
+
+    def part(self, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        chosen = self.split == PARTS.index(part)
+        return self.inputs[chosen], self.targets[chosen]
+
+    def count(self, part: Part) -> int:
+        return int((self.split == PARTS.index(part)).sum())
+
+    def signature(self) -> Signature:
+        """What a model trained on this takes and gives."""
+        if self.labels:
+            output = TensorSpec("probabilities", (-1, len(self.labels)), meaning="class share")
+        else:
+            output = TensorSpec(
+                "prediction", (-1, 1), meaning=self.facts.target, columns=(self.facts.target,)
+            )
+        return Signature((self.facts.input,), (output,), self.labels)
+
+    def merged(self, other: "Dataset") -> "Dataset":
+        """Both, part by part.
+
+        Raises:
+            DataError: they do not have the same input and classes.
+        """
+        same = (self.facts.input.shape, self.labels, self.facts.columns) == (
+            other.facts.input.shape,
+            other.labels,
+            other.facts.columns,
+        )
+        if not same:
+            raise DataError(
+                f"{other.name} has other inputs or classes than {self.name}.",
+                f"{self.name}: {describe(self)}; {other.name}: {describe(other)}.",
+            )
+        return replace(
+            self,
+            name=f"{self.name}+{other.name}",
+            inputs=np.concatenate([self.inputs, other.inputs]),
+            targets=np.concatenate([self.targets, other.targets]),
+            split=np.concatenate([self.split, other.split]),
+        )
+
+    def to_bytes(self) -> bytes:
+        stream = io.BytesIO()
+        np.savez_compressed(stream, inputs=self.inputs, targets=self.targets, split=self.split)
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, name: str, facts: Facts, data: bytes) -> "Dataset":
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return cls(name, facts, arrays["inputs"], arrays["targets"], arrays["split"])
+
+
+def describe(data: Dataset) -> str:
+    shape = "x".join(str(size) for size in data.facts.input.shape[1:])
+    return f"{shape} values, {len(data.labels) or 'no'} classes"
+
+
+def value_range(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Smallest and largest finite value; two not-a-numbers when there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)

@@ -1,0 +1,20 @@
+"""Where datasets come from; one file per source."""
+
+from edge_targets.runtime.errors import DataError
+from edge_targets.runtime.registry import Registry
+from toolkit.data.sources.base import Samples, Source
+
+__all__ = ["Samples", "Source", "source_for", "sources"]
+
+sources = Registry(__name__, Source)
+
+
+def source_for(location: str) -> str:
+    """The name of the source that reads `location`."""
+    for name in sources.names():
+        if sources[name].accepts(location):
+            return name
+    raise DataError(
+        f"{location} is no data that can be read.",
+        "Give `digits`, a .csv file, or a folder with one folder of images a class.",
+    )

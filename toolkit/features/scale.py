@@ -1,0 +1,56 @@
+"""Bring inputs to a common size (LeCun et al. 1998, "Efficient BackProp", section 4.3)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from toolkit.data.dataset import Column
+from toolkit.features.base import Feature
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Scale(Feature):
+    """`(value - minus) * times`: number columns to mean 0 and deviation 1, images to 0-1."""
+
+    order = 20
+
+    minus: Annotated[tuple[float, ...], Field(description="Subtracted; one, or one a column.")]
+    times: Annotated[tuple[float, ...], Field(description="Then multiplied by.")]
+
+    @classmethod
+    def fit(cls, inputs: NDArray[np.float32], columns: Sequence[Column]) -> Self | None:
+        if not columns:
+            low, high = float(np.nanmin(inputs)), float(np.nanmax(inputs))
+            return cls(minus=(low,), times=(1 / (high - low or 1.0),))
+        minus, times = [], []
+        for values, column in zip(inputs.T, columns, strict=True):
+            present = values[np.isfinite(values)]
+            numeric = column.type == "number" and present.size > 0
+            minus.append(float(present.mean()) if numeric else 0.0)
+            # a constant column, and a category's index, keep their size
+            times.append(1 / (float(present.std()) or 1.0) if numeric else 1.0)
+        return cls(minus=tuple(minus), times=tuple(times))
+
+    def module(self) -> "nn.Module":
+        import torch
+        from torch import nn
+
+        class Standardize(nn.Module):
+            minus: torch.Tensor
+            times: torch.Tensor
+
+            def __init__(self, minus: tuple[float, ...], times: tuple[float, ...]) -> None:
+                super().__init__()
+                self.shifts = any(minus)  # without a shift one operator is enough
+                self.register_buffer("minus", torch.tensor(minus))
+                self.register_buffer("times", torch.tensor(times))
+
+            def forward(self, values: torch.Tensor) -> torch.Tensor:
+                return ((values - self.minus) if self.shifts else values) * self.times
+
+        return Standardize(self.minus, self.times)

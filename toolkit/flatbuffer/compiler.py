@@ -1,0 +1,196 @@
+"""What a translation works with: values by name, in the layout and number form it asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from toolkit.flatbuffer.graph import Array, Graph, Node, Quantization
+from toolkit.flatbuffer.integer import integer_nodes
+from toolkit.flatbuffer.layout import (
+    Layout,
+    composed,
+    keeps_order,
+    permutation,
+    permuted,
+    shape_in,
+)
+from toolkit.flatbuffer.quantized import quantized
+from toolkit.flatbuffer.writer import STORED, Tensor, Writer
+
+
+@dataclass
+class Compiler:
+    """Grows a file operator by operator.
+
+    Attributes:
+        values: the tensors that hold a value: by name, layout, and whether as stored integers.
+        shuffled: values flattened from channels-last memory, with the shape they had before;
+            whoever reads one must shuffle its weights.
+    """
+
+    graph: Graph
+    writer: Writer = field(default_factory=Writer)
+    values: dict[tuple[str, Layout, bool], Tensor] = field(default_factory=dict)
+    shuffled: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _moved: dict[int, tuple[Tensor, tuple[int, ...] | None]] = field(default_factory=dict)
+    _integer: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._integer = integer_nodes(self.graph)
+
+    # what is known before the file exists
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.graph.shapes[name]
+
+    def dtype(self, name: str) -> str:
+        """How an unquantized value is stored."""
+        dtype = self.graph.dtypes[name].name
+        return STORED.get(dtype, dtype)
+
+    def constant_input(self, node: Node, index: int) -> Array | None:
+        """The array of an input that TFLite wants to know now; None where it is not given."""
+        if not node.has(index):
+            return None
+        if node.inputs[index] not in self.graph.constants:
+            raise node.unsupported(
+                f"has an input {node.inputs[index]!r} that is computed while the model runs",
+                "TFLite wants it fixed: make it a constant of the model.",
+            )
+        return self.graph.constants[node.inputs[index]]
+
+    def is_integer(self, node: Node) -> bool:
+        return node.outputs[0] in self._integer
+
+    def target(self, node: Node) -> Quantization | None:
+        """How the output of an operator on int8 is stored; None for one on floats."""
+        return self.graph.quantizations[node.outputs[0]] if self.is_integer(node) else None
+
+    # reading
+
+    def held(self, name: str) -> Layout:
+        """The layout a value is in without further work; FIRST for a constant."""
+        present = {layout for held, layout, _ in self.values if held == name}
+        return Layout.LAST if present == {Layout.LAST} else Layout.FIRST
+
+    def layout(self, node: Node, *indices: int) -> Layout:
+        """LAST when an input (all, unless some are named) is there only so."""
+        names = [node.inputs[i] for i in indices] if indices else node.inputs
+        last = any(name and self.held(name) is Layout.LAST for name in names)
+        return Layout.LAST if last else Layout.FIRST
+
+    def take(self, node: Node, index: int = 0, layout: Layout = Layout.FIRST) -> Tensor:
+        """An input as `node` works on it."""
+        name = node.inputs[index]
+        stored = self.is_integer(node) and name in self.graph.quantizations
+        return self.value(name, layout, stored)
+
+    def value(self, name: str, layout: Layout, stored: bool) -> Tensor:
+        """A value in a layout; `stored`: its int8 codes, else the real numbers."""
+        if len(self.shape(name)) < 3:
+            layout = Layout.FIRST
+        key = (name, layout, stored)
+        if key not in self.values:
+            if name in self.graph.constants:
+                return self.constant(name, layout, stored)
+            held = self.held(name)
+            if held is not layout:
+                source = self.value(name, held, stored)
+                axes = permutation(len(source.shape), held, layout)
+                self.values[key] = self.transpose(source, axes)
+            else:
+                source = self.values[name, layout, True]
+                self.values[key] = self.emit("DEQUANTIZE", [source], source.shape, dtype="float32")
+        return self.values[key]
+
+    def constant(self, name: str, layout: Layout, stored: bool, rank: int = 0) -> Tensor:
+        """A constant of the graph, with leading axes of one up to `rank`."""
+        array = self.graph.codes[name] if stored else self.graph.constants[name]
+        array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+        array = array.transpose(permutation(array.ndim, Layout.FIRST, layout))
+        return self.writer.constant(array, self.graph.quantizations[name] if stored else None)
+
+    # writing
+
+    def emit(
+        self,
+        code: str,
+        inputs: Sequence[Tensor | None],
+        shape: Sequence[int],
+        *,
+        dtype: str = "",
+        quantization: Quantization | None = None,
+        **options: Any,
+    ) -> Tensor:
+        return self.writer.emit(
+            code, inputs, shape, dtype=dtype, quantization=quantization, **options
+        )
+
+    def give(
+        self, node: Node, tensor: Tensor, layout: Layout = Layout.FIRST, output: int = 0
+    ) -> None:
+        """Declare `tensor` an output of `node`; stored differently than asked, it is converted."""
+        name = node.outputs[output]
+        if len(tensor.shape) < 3:
+            layout = Layout.FIRST
+        if tensor.shape != shape_in(layout, self.shape(name)):
+            raise AssertionError(f"{node}: {tensor.shape} is not {self.shape(name)} in {layout}")
+        quantization = self.graph.quantizations.get(name)
+        if quantization:
+            tensor = self.quantize(tensor, quantization)
+        self.values[name, layout, quantization is not None] = tensor
+
+    def quantize(self, tensor: Tensor, quantization: Quantization) -> Tensor:
+        """Floats, or integers of another scale, as int8."""
+        if tensor.quantization == quantization:
+            return tensor
+        return self.emit(
+            "QUANTIZE", [tensor], tensor.shape, dtype="int8", quantization=quantization
+        )
+
+    def scalar(self, value: float, like: Tensor) -> Tensor:
+        """A constant to compute with `like`: stored as that is."""
+        number = np.array(value, np.float64)
+        if like.quantization:
+            codes = quantized(number, like.quantization)
+            return self.writer.constant(codes, like.quantization)
+        return self.writer.constant(number.astype(like.dtype))
+
+    # moving without computing
+
+    def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+        """The same memory under another shape; of several in a row only the last is done."""
+        source, axes = self._moved.get(tensor.index, (tensor, ()))
+        source = source if axes is None else tensor
+        wanted = tuple(int(size) for size in shape)
+        if source.shape == wanted:
+            return source
+        made = self.emit(
+            "RESHAPE",
+            [source, self.writer.constant(wanted)],
+            wanted,
+            quantization=tensor.quantization,
+            newShape=list(wanted),
+        )
+        self._moved[made.index] = (source, None)
+        return made
+
+    def transpose(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
+        """Axes in another order; of several in a row only their sum is done."""
+        before, done = self._moved.get(tensor.index, (tensor, None))
+        source, axes = (before, composed(done, axes)) if done else (tensor, tuple(axes))
+        if axes == tuple(range(len(axes))):
+            return source
+        shape = permuted(source.shape, axes)
+        if keeps_order(source.shape, axes):
+            return self.reshape(source, shape)
+        made = self.emit(
+            "TRANSPOSE",
+            [source, self.writer.constant(axes)],
+            shape,
+            quantization=tensor.quantization,
+        )
+        self._moved[made.index] = (source, axes)
+        return made

@@ -1,0 +1,104 @@
+"""Matrix products: with constant weights a FULLY_CONNECTED, else a BATCH_MATMUL."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from toolkit.flatbuffer.compiler import Compiler
+from toolkit.flatbuffer.graph import Array, Node
+from toolkit.flatbuffer.layout import Layout, permutation
+from toolkit.flatbuffer.operators.base import Translation, activation
+from toolkit.flatbuffer.operators.convolution import bias_of, weights_of
+from toolkit.flatbuffer.writer import Tensor
+
+
+def takes_shuffled(node: Node, compiler: Compiler) -> bool:
+    """Whether `node` can multiply an input whose columns were reordered."""
+    return (
+        node.op in {"Gemm", "MatMul"}
+        and not node.attributes.get("transA")
+        and len(node.inputs) > 1
+        and node.inputs[1] in compiler.graph.constants
+        and compiler.graph.constants[node.inputs[1]].ndim == 2
+    )
+
+
+def gemm(compiler: Compiler, node: Node) -> None:
+    given = node.attributes
+    if given.get("transA"):
+        raise node.unsupported("transposes its first input", "Put a Transpose before it.")
+    alpha, beta = given.get("alpha", 1.0), given.get("beta", 1.0)
+    if node.inputs[1] in compiler.graph.constants:
+        bias = node.inputs[2] if node.has(2) else ""
+        if not bias or is_row(compiler, bias):
+            dense(compiler, node, bool(given.get("transB")), alpha, beta)
+            return
+    if (alpha, beta) != (1.0, 1.0):
+        raise node.unsupported("scales a product of inputs", "Put a Mul behind it.")
+    a, b = compiler.take(node, 0), compiler.take(node, 1)
+    shape = compiler.shape(node.outputs[0])
+    options = {"adjY": bool(given.get("transB"))}
+    result = compiler.emit("BATCH_MATMUL", [a, b], shape, **options)
+    if node.has(2) or node.activation:
+        more = compiler.take(node, 2) if node.has(2) else compiler.scalar(0, a)
+        result = compiler.emit(
+            "ADD", [result, more], shape, fusedActivationFunction=activation(node)
+        )
+    compiler.give(node, result)
+
+
+def is_row(compiler: Compiler, name: str) -> bool:
+    """One number an output, or one for all: what a layer's bias can be."""
+    values = compiler.graph.constants.get(name)
+    return values is not None and values.size in {1, *values.shape[-1:]}
+
+
+def matmul(compiler: Compiler, node: Node) -> None:
+    weights = compiler.graph.constants.get(node.inputs[1])
+    if weights is not None and weights.ndim == 2:
+        dense(compiler, node, False, 1.0, 1.0)
+        return
+    a, b = compiler.take(node, 0), compiler.take(node, 1)
+    if min(len(a.shape), len(b.shape)) < 2:
+        raise node.unsupported("multiplies a vector", "Unsqueeze it to a matrix.")
+    compiler.give(node, compiler.emit("BATCH_MATMUL", [a, b], compiler.shape(node.outputs[0])))
+
+
+def dense(compiler: Compiler, node: Node, is_transposed: bool, alpha: float, beta: float) -> None:
+    """x · weights + bias, the weights stored as (outputs, inputs)."""
+    weights, stored = weights_of(compiler, node)
+    x = compiler.take(node)
+    if not is_transposed:
+        weights = weights.T
+    if node.inputs[0] in compiler.shuffled:
+        weights = shuffle(weights, compiler.shuffled[node.inputs[0]])
+    if alpha != 1.0:
+        weights = weights * np.float32(alpha)
+    filters = compiler.writer.constant(weights, stored and replace(stored, axis=0))
+    bias: Tensor | None = None
+    if node.has(2):
+        if beta == 1.0:
+            bias = bias_of(compiler, node, len(weights), x, filters)
+        else:
+            values = np.broadcast_to(compiler.graph.constants[node.inputs[2]], (1, len(weights)))
+            bias = compiler.writer.constant((values[0] * beta).astype(np.float32))
+    result = compiler.emit(
+        "FULLY_CONNECTED",
+        [x, filters, bias],
+        compiler.shape(node.outputs[0]),
+        quantization=compiler.target(node),
+        keepNumDims=True,
+        fusedActivationFunction=activation(node),
+    )
+    compiler.give(node, result)
+
+
+def shuffle(weights: Array, shape: tuple[int, ...]) -> Array:
+    """The columns in the order of a channels-last input; `shape` is that of ONNX, batch first."""
+    columns = np.arange(weights.shape[1]).reshape(shape[1:])
+    axes = [axis - 1 for axis in permutation(len(shape), Layout.FIRST, Layout.LAST)[1:]]
+    return weights[:, columns.transpose(axes).reshape(-1)]
+
+
+TRANSLATIONS: Mapping[str, Translation] = {"Gemm": gemm, "MatMul": matmul}

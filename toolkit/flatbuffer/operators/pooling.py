@@ -1,0 +1,112 @@
+"""Pools. Averages need care: the two formats count padding differently."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from toolkit.flatbuffer.compiler import Compiler
+from toolkit.flatbuffer.graph import Array, Node
+from toolkit.flatbuffer.operators.base import Padding, Translation
+from toolkit.flatbuffer.operators.windows import (
+    Window,
+    give_plane,
+    kernel_padding,
+    output_size,
+    pad,
+    pad_plane,
+    plane,
+    window_of,
+)
+from toolkit.flatbuffer.writer import Tensor
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def max_pool(compiler: Compiler, node: Node) -> None:
+    if len(node.outputs) > 1 and compiler.graph.consumers.get(node.outputs[1]):
+        raise node.unsupported("gives the places of its maxima", "Use the maxima alone.")
+    x, window = plane(compiler, node), window_for(compiler, node)
+    window = grown(compiler, node, window)
+    x, padding = pad_plane(compiler, x, window, LOWEST)
+    give_plane(compiler, node, pool(compiler, node, "MAX_POOL_2D", x, window, padding))
+
+
+def average_pool(compiler: Compiler, node: Node) -> None:
+    """Zeros around, plain averages, and where they count too much a factor on each pixel."""
+    x, declared = plane(compiler, node), window_for(compiler, node)
+    window = grown(compiler, node, declared)
+    includes = bool(node.attributes.get("count_include_pad"))
+    if not includes and kernel_padding(window, x.shape[1:3]) is Padding.SAME:
+        result = pool(compiler, node, "AVERAGE_POOL_2D", x, window, Padding.SAME)
+        give_plane(compiler, node, result)  # this kernel leaves its padding out, too
+        return
+    rows, columns = (
+        line_counts(x.shape[1 + axis], window, axis, declared.after[axis] if includes else None)
+        for axis in (0, 1)
+    )
+    pads = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
+    x = pad(compiler, x, pads)
+    result = pool(compiler, node, "AVERAGE_POOL_2D", x, window, Padding.VALID)
+    factors = math.prod(window.kernel) / (rows[:, None] * columns[None, :])
+    if not (factors == 1).all():
+        constant = compiler.writer.constant(factors.astype(np.float32)[None, :, :, None])
+        result = compiler.emit("MUL", [result, constant], result.shape)
+    give_plane(compiler, node, result)
+
+
+def window_for(compiler: Compiler, node: Node) -> Window:
+    if any(gap != 1 for gap in node.attributes.get("dilations", ())):
+        raise node.unsupported("has dilations", "Pool without gaps.")
+    return window_of(node, node.attributes["kernel_shape"], compiler.shape(node.inputs[0])[2:])
+
+
+def grown(compiler: Compiler, node: Node, window: Window) -> Window:
+    """Padded further at the end, so that the last window fits that `ceil_mode` adds."""
+    size, wanted = compiler.shape(node.inputs[0])[2:], compiler.shape(node.outputs[0])[2:]
+    if len(size) == 1:
+        size, wanted = (1, *size), (1, *wanted)
+    ends = [
+        (count - 1) * stride + extent - before - n
+        for count, stride, extent, before, n in zip(
+            wanted, window.strides, window.extent, window.before, size, strict=True
+        )
+    ]
+    after = tuple(max(end, given) for end, given in zip(ends, window.after, strict=True))
+    return replace(window, after=after)
+
+
+def line_counts(size: int, window: Window, axis: int, declared: int | None) -> Array:
+    """How many pixels ONNX divides by, for each output along an axis.
+
+    `declared` is the padding at the end that counts; None if no padding does.
+    """
+    before, step = window.before[axis], window.strides[axis]
+    counts = np.zeros(before + size + window.after[axis])
+    counts[before : before + size] = 1
+    if declared is not None:
+        counts[: before + size + declared] = 1
+    starts = range(0, len(counts) - window.extent[axis] + 1, step)
+    return np.array([counts[start : start + window.extent[axis]].sum() for start in starts])
+
+
+def pool(
+    compiler: Compiler, node: Node, code: str, x: Tensor, window: Window, padding: Padding
+) -> Tensor:
+    size = x.shape[1:3]
+    inner = replace(window, before=(0, 0), after=(0, 0)) if padding is Padding.VALID else window
+    return compiler.emit(
+        code,
+        [x],
+        (x.shape[0], *output_size(inner, size), x.shape[3]),
+        quantization=x.quantization,
+        padding=padding,
+        strideH=window.strides[0],
+        strideW=window.strides[1],
+        filterHeight=window.kernel[0],
+        filterWidth=window.kernel[1],
+    )
+
+
+TRANSLATIONS: Mapping[str, Translation] = {"AveragePool": average_pool, "MaxPool": max_pool}

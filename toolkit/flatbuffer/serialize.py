@@ -1,0 +1,180 @@
+"""Packs what a `Writer` collected into the bytes of a `.tflite` file."""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from toolkit.flatbuffer.writer import Operation, Tensor, Writer
+
+SCHEMA_VERSION = 3
+ALIGNMENT = 16  # bytes: the schema's force_align of stored data; kernels load it in place
+OPTIONS = {
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+    "PADV2": "PadV2Options",
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
+    "REDUCE_PROD": "ReducerOptions",
+    "SUM": "ReducerOptions",
+    "TOPK_V2": "TopKV2Options",
+}
+"""Option tables whose name cannot be derived from the operator's."""
+
+INT8_VERSIONS = {
+    "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
+    "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2,
+    "MINIMUM": 2, "MUL": 2, "PAD": 2, "PADV2": 2, "RELU": 2, "RELU6": 2, "SLICE": 2,
+    "STRIDED_SLICE": 2, "SUB": 2, "TRANSPOSE": 2, "TRANSPOSE_CONV": 2,
+}  # fmt: skip
+"""The version that brought int8: a runtime older than that refuses the file at loading."""
+
+PER_CHANNEL_DENSE = 12  # version of FULLY_CONNECTED; older ones would apply one scale to all
+
+
+def serialize(
+    writer: Writer, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], title: str
+) -> bytes:
+    """The file: the inputs and outputs carry the given names, operators nobody needs are left out.
+
+    The same writer gives the same bytes.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    operations = writer.needed([*outputs.values()])
+    names = writer.names | {t.index: n for n, t in [*inputs.items(), *outputs.items()]}
+    order = _order(operations, inputs)
+    position = {tensor.index: place for place, tensor in enumerate(order)}
+
+    model = schema.ModelT()
+    model.version = SCHEMA_VERSION
+    model.description = title
+    model.buffers = [schema.BufferT()]
+    model.operatorCodes = []
+    graph = schema.SubGraphT()
+    graph.name = "main"
+    graph.tensors = []
+    for tensor in order:
+        entry = _tensor(schema, tensor, names[tensor.index])
+        if tensor.index in writer.data:
+            entry.buffer = len(model.buffers)
+            model.buffers.append(_Buffer(schema, writer.data[tensor.index]))
+        graph.tensors.append(entry)
+    codes: dict[tuple[str, int], int] = {}
+    graph.operators = [_operator(schema, o, position, codes) for o in operations]
+    model.operatorCodes = [_code(schema, *key) for key in codes]
+    graph.inputs = [position[tensor.index] for tensor in inputs.values()]
+    graph.outputs = [position[tensor.index] for tensor in outputs.values()]
+    model.subgraphs = [graph]
+    model.signatureDefs = [_signature(schema, inputs, outputs, position)]
+
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _order(operations: list[Operation], inputs: Mapping[str, Tensor]) -> list[Tensor]:
+    """Every tensor of the file: the inputs, then each at its first use."""
+    found = {tensor.index: tensor for tensor in inputs.values()}
+    for operation in operations:
+        for tensor in (*operation.inputs, operation.output):
+            if tensor:
+                found.setdefault(tensor.index, tensor)
+    return list(found.values())
+
+
+class _Buffer:
+    """Stored data, aligned: the generated `BufferT` packs bytes wherever they fall."""
+
+    def __init__(self, schema: ModuleType, data: bytes) -> None:
+        self.schema = schema
+        self.data = data
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802 - the generated code calls it so
+        builder.Prep(ALIGNMENT, len(self.data))
+        vector = builder.CreateByteVector(self.data)
+        self.schema.BufferStart(builder)
+        self.schema.BufferAddData(builder, vector)
+        return self.schema.BufferEnd(builder)
+
+
+def _tensor(schema: ModuleType, tensor: Tensor, name: str) -> Any:
+    entry = schema.TensorT()
+    entry.shape = list(tensor.shape)
+    entry.hasRank = True
+    entry.type = getattr(schema.TensorType, tensor.dtype.upper())
+    entry.name = name
+    if tensor.quantization:
+        entry.quantization = schema.QuantizationParametersT()
+        entry.quantization.scale = list(tensor.quantization.scale)
+        entry.quantization.zeroPoint = list(tensor.quantization.zero_point)
+        entry.quantization.quantizedDimension = tensor.quantization.axis
+    return entry
+
+
+def _operator(
+    schema: ModuleType,
+    operation: Operation,
+    position: Mapping[int, int],
+    codes: dict[tuple[str, int], int],
+) -> Any:
+    entry = schema.OperatorT()
+    key = (operation.code, _version(operation))
+    entry.opcodeIndex = codes.setdefault(key, len(codes))
+    entry.inputs = [position[t.index] if t else -1 for t in operation.inputs]
+    entry.outputs = [position[operation.output.index]]
+    camel = operation.code.title().replace("_", "") + "Options"
+    table = OPTIONS.get(operation.code, camel)
+    if hasattr(schema, f"{table}T"):
+        entry.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+        entry.builtinOptions = getattr(schema, f"{table}T")()
+        for name, value in operation.options.items():
+            if not hasattr(entry.builtinOptions, name):
+                raise AttributeError(f"{table} has no field {name}")
+            setattr(entry.builtinOptions, name, value)
+    return entry
+
+
+def _version(operation: Operation) -> int:
+    first = next(tensor for tensor in operation.inputs if tensor)
+    if operation.code == "TRANSPOSE_CONV":
+        return 3  # with a bias
+    if first.dtype != "int8":
+        return 1
+    weights = operation.inputs[1] if len(operation.inputs) > 1 else None
+    dense = operation.code == "FULLY_CONNECTED"
+    if dense and weights and weights.quantization and weights.quantization.per_channel:
+        return PER_CHANNEL_DENSE
+    return INT8_VERSIONS.get(operation.code, 1)
+
+
+def _code(schema: ModuleType, code: str, version: int) -> Any:
+    entry = schema.OperatorCodeT()
+    entry.builtinCode = getattr(schema.BuiltinOperator, code)
+    # readers from before 2020 know one byte only
+    entry.deprecatedBuiltinCode = min(entry.builtinCode, 127)
+    entry.version = version
+    return entry
+
+
+def _signature(
+    schema: ModuleType,
+    inputs: Mapping[str, Tensor],
+    outputs: Mapping[str, Tensor],
+    position: Mapping[int, int],
+) -> Any:
+    def entry(name: str, tensor: Tensor) -> Any:
+        made = schema.TensorMapT()
+        made.name, made.tensorIndex = name, position[tensor.index]
+        return made
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.subgraphIndex = 0
+    signature.inputs = [entry(name, tensor) for name, tensor in inputs.items()]
+    signature.outputs = [entry(name, tensor) for name, tensor in outputs.items()]
+    return signature

@@ -1,0 +1,95 @@
+"""Collects the tensors and operators of a TFLite file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.flatbuffer.graph import Quantization
+
+STORED = {"int64": "int32", "float64": "float32", "float16": "float32"}
+"""Kernels exist for few types: wider and half-wide ones are narrowed or widened."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value in the file; `index` is unique while writing."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+    quantization: Quantization | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operator of the file; its `code` is the schema's name of it."""
+
+    code: str
+    inputs: tuple[Tensor | None, ...]
+    output: Tensor
+    options: Mapping[str, Any]
+
+
+@dataclass
+class Writer:
+    """Grows while a graph is translated. Equal constants are stored once."""
+
+    operations: list[Operation] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    data: dict[int, bytes] = field(default_factory=dict)
+    scope: str = ""
+    _constants: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
+    _count: int = 0
+
+    def tensor(
+        self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None
+    ) -> Tensor:
+        made = Tensor(self._count, tuple(int(size) for size in shape), dtype, quantization)
+        self.names[made.index] = f"{self.scope}#{made.index}"
+        self._count += 1
+        return made
+
+    def constant(
+        self, array: NDArray[Any] | Sequence[int], quantization: Quantization | None = None
+    ) -> Tensor:
+        """A tensor that is stored in the file; plain sequences are int32 parameters."""
+        values = np.asarray(array, None if isinstance(array, np.ndarray) else np.int32)
+        dtype = STORED.get(values.dtype.name, values.dtype.name)
+        if values.dtype == np.int64:
+            # "to the end" is written as the largest int64
+            values = values.clip(np.iinfo(np.int32).min, np.iinfo(np.int32).max)
+        content = np.ascontiguousarray(values, dtype).tobytes()
+        key = (values.shape, dtype, quantization, content)
+        if key not in self._constants:
+            made = self._constants[key] = self.tensor(values.shape, dtype, quantization)
+            self.data[made.index] = content
+        return self._constants[key]
+
+    def emit(
+        self,
+        code: str,
+        inputs: Sequence[Tensor | None],
+        shape: Sequence[int],
+        *,
+        dtype: str = "",
+        quantization: Quantization | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Append an operator; its output has the first input's dtype unless another is given."""
+        first = next(tensor for tensor in inputs if tensor is not None)
+        output = self.tensor(shape, dtype or first.dtype, quantization)
+        self.operations.append(Operation(code, tuple(inputs), output, options))
+        return output
+
+    def needed(self, outputs: Sequence[Tensor]) -> list[Operation]:
+        """The operators that the outputs depend on, in order of execution."""
+        wanted = {tensor.index for tensor in outputs}
+        kept = []
+        for operation in reversed(self.operations):
+            if operation.output.index in wanted:
+                kept.append(operation)
+                wanted |= {tensor.index for tensor in operation.inputs if tensor}
+        return kept[::-1]

@@ -1,0 +1,8 @@
+"""What a model can be compiled to; one file per format."""
+
+from edge_targets.runtime.registry import Registry
+from toolkit.formats.base import Format
+
+__all__ = ["Format", "formats"]
+
+formats = Registry(__name__, Format)

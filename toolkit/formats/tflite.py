@@ -1,0 +1,31 @@
+"""TensorFlow Lite: what LiteRT runs on phones, boards and in browsers."""
+
+from edge_targets.runtime.contract import Signature
+from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.events import Job
+from toolkit.flatbuffer.translate import translate
+from toolkit.formats.base import Format
+from toolkit.onnx_graph import parse
+
+
+class TFLite(Format):
+    """Fixes the batch to one; a quantized graph stays int8, with float inputs and outputs."""
+
+    title = "TensorFlow Lite"
+    suffix = ".tflite"
+
+    def build(self, graph: bytes, signature: Signature, job: Job) -> bytes:
+        model = parse(graph)
+        stored = {tensor.name for tensor in model.graph.initializer}
+        found = [
+            {value.name for value in model.graph.input} - stored,
+            {value.name for value in model.graph.output},
+        ]
+        asked = [{spec.name for spec in specs} for specs in (signature.inputs, signature.outputs)]
+        if found != asked:
+            raise UnsupportedError(
+                f"The graph has inputs and outputs {sorted(found[0] | found[1])}, "
+                f"its signature {sorted(asked[0] | asked[1])}.",
+                "Import the model again: the names must be the same.",
+            )
+        return translate(model, job, title="Sanderling")

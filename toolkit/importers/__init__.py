@@ -1,0 +1,32 @@
+"""Models made elsewhere; one file per kind."""
+
+from pathlib import Path
+
+from edge_targets.runtime.errors import DataError, UnsupportedError
+from edge_targets.runtime.events import Job
+from edge_targets.runtime.registry import Registry
+from toolkit.importers.base import Importer
+from toolkit.model import Model
+
+__all__ = ["Importer", "import_model", "importers"]
+
+importers = Registry(__name__, Importer)
+HEAD = 4096  # bytes a file is recognised by
+
+
+def import_model(file: Path, job: Job) -> Model:
+    """Read a model file, recognised by its content and not by its name."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(HEAD)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}.", "Check the path.") from error
+    for name in importers.names():
+        member = importers[name]
+        if member.accepts(head):
+            return member().read(file, job)
+    titles = ", ".join(importers[name].title for name in importers.names())
+    raise UnsupportedError(
+        f"{file} is not a model file that can be imported.",
+        f"Export the model to one of: {titles}.",
+    )

@@ -1,0 +1,69 @@
+"""Run a model or a compiled file on this machine, with the engines that devices use."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_targets.runtime.contract import Signature, Tensor
+from edge_targets.runtime.engines import Engine, engines
+from edge_targets.runtime.events import Job
+from toolkit.model import Model
+from toolkit.onnx_graph import graph_of
+from toolkit.report import Latency
+
+BATCH = 256  # items an engine is given at once: bounds memory, hides the cost of a call
+
+
+class Runner:
+    """One compiled file, loaded; takes and gives arrays."""
+
+    def __init__(self, data: bytes, format_name: str, signature: Signature, threads: int = 1) -> None:
+        self.signature = signature
+        self.threads = threads
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"model.{format_name}"
+            path.write_bytes(data)
+            self.engine: Engine = engines[format_name](path, signature, threads)
+
+    @classmethod
+    def of_model(cls, model: Model, job: Job) -> "Runner":
+        return cls(graph_of(model, job), "onnx", model.signature)
+
+    def outputs(self, inputs: NDArray[np.float32], job: Job) -> dict[str, NDArray[Any]]:
+        """Every output for all items."""
+        name = self.signature.inputs[0].name
+        found: dict[str, list[NDArray[Any]]] = {spec.name: [] for spec in self.signature.outputs}
+        starts = range(0, len(inputs), BATCH)
+        for start in job.track(starts, "run the model"):
+            batch = inputs[start : start + BATCH]
+            answers = self.engine.run({name: Tensor(batch.shape, batch.reshape(-1))})
+            for key, answer in answers.items():
+                found[key].append(np.asarray(answer.data).reshape(answer.shape))
+        return {key: np.concatenate(parts) for key, parts in found.items()}
+
+    def first_output(self, inputs: NDArray[np.float32], job: Job) -> NDArray[Any]:
+        return self.outputs(inputs, job)[self.signature.outputs[0].name]
+
+    def latency(self, inputs: NDArray[np.float32], runs: int = 200) -> Latency:
+        """Of one item at a time, after a tenth of the runs as warm-up."""
+        name = self.signature.inputs[0].name
+        items = [Tensor((1, *item.shape), item.reshape(-1)) for item in inputs[:runs]]
+        durations = timed(lambda i: self.engine.run({name: items[i % len(items)]}), runs)
+        p50, p90, p99 = np.quantile(durations, (0.5, 0.9, 0.99)) * 1e3
+        return Latency(float(p50), float(p90), float(p99), self.threads, runs)
+
+
+def timed(call: Callable[[int], object], runs: int) -> NDArray[np.float64]:
+    for i in range(max(runs // 10, 5)):
+        call(i)
+    durations = np.empty(runs)
+    for i in range(runs):
+        start = time.perf_counter()
+        call(i)
+        durations[i] = time.perf_counter() - start
+    return durations

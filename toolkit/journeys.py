@@ -1,0 +1,296 @@
+"""From data to a proven file: train, import, compress, build, measure, retrain, on a workspace."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edge_targets.runtime.errors import DataError, UnsupportedError
+from edge_targets.runtime.events import Job
+from toolkit import retrain as retraining
+from toolkit import shelf
+from toolkit.artifact import FLOAT_TOLERANCE, INT8_TOLERANCE, compile_model
+from toolkit.data.dataset import Dataset
+from toolkit.describe import input_info
+from toolkit.evaluation.metrics import metric_name, quality
+from toolkit.features import fit_features
+from toolkit.formats import formats
+from toolkit.importers import import_model
+from toolkit.inference import Runner
+from toolkit.measure import Subject
+from toolkit.measure import measure as measured
+from toolkit.model import Model
+from toolkit.networks import networks
+from toolkit.onnx_graph import graph_of, operators
+from toolkit.parameters import from_words, split_words
+from toolkit.passes import Pass, passes
+from toolkit.recipe import Recipe
+from toolkit.report import Interval, Report
+from toolkit.results import ArtifactInfo, Built, Compressed, Imported, Retrained, StepInfo, Trained
+from toolkit.training import Settings, fit
+from toolkit.workspace import Entry, Workspace, check_name
+
+
+def train(
+    shelves: Workspace, data_name: str, network_name: str, words: Sequence[str], name: str, job: Job
+) -> Trained:
+    check_name(name)
+    source = shelves.get("datasets", data_name)
+    data = shelf.load_dataset(shelves, source)
+    cls = networks[network_name]
+    network_words, training_words = split_words(words, cls, Settings)
+    network, settings = from_words(cls, network_words), from_words(Settings, training_words)
+    blank = Model(data.signature(), network, fit_features(data), data=data)
+    blank.module()  # a network that does not take these inputs says so before anything is done
+    parameters = {
+        "network": network_name,
+        **network.model_dump(mode="json"),
+        **settings.model_dump(mode="json"),
+    }
+    checkpoint = run_file(shelves, [source.files["data.npz"], parameters])
+    fitted = fit(blank, settings, job, checkpoint)
+    shelf.save_model(
+        shelves, name, fitted.model, "train", parameters, (source,), (source,),
+        settings=settings.model_dump(mode="json"),
+    )  # fmt: skip
+    checkpoint.unlink(missing_ok=True)
+    runner = Runner.of_model(fitted.model, job)
+    validation, test = (quality_of(runner, data, part, job) for part in ("validation", "test"))
+    return Trained(
+        name,
+        network_name,
+        data_name,
+        fitted.epochs,
+        fitted.model.parameters,
+        metric_name(data.targets),
+        validation,
+        test,
+        next=(
+            f"sanderling compress {name} --passes quantize_int8 --name {name}-int8",
+            f"sanderling build {name} --format onnx --format tflite",
+        ),
+    )
+
+
+def run_file(shelves: Workspace, what: object) -> Path:
+    """Where a training run is kept until it is done: the same run finds its own file again."""
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    folder = shelves.root / "runs"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{digest[:32]}.pt"
+
+
+def quality_of(runner: Runner, data: Dataset, part: str, job: Job) -> Interval:
+    inputs, targets = data.part("validation" if part == "validation" else "test")
+    return quality(runner.first_output(inputs, job), targets)
+
+
+def import_file(
+    shelves: Workspace, file: Path, name: str, data_name: str | None, job: Job
+) -> Imported:
+    check_name(name)
+    model = import_model(file, job)
+    sources: tuple[Entry, ...] = ()
+    if data_name:
+        sources = (shelves.get("datasets", data_name),)
+        model = with_meaning(model, shelf.load_dataset(shelves, sources[0]))
+    parameters = {"file": file.name, "data": data_name}
+    shelf.save_model(shelves, name, model, "import", parameters, sources, sources)
+    return Imported(
+        name,
+        "onnx",
+        model.parameters,
+        tuple(input_info(spec) for spec in model.signature.inputs),
+        tuple(input_info(spec) for spec in model.signature.outputs),
+        operators(model.graph),
+        next=(f"sanderling build {name}", f"sanderling show {name}"),
+    )
+
+
+def with_meaning(model: Model, data: Dataset) -> Model:
+    """The imported signature with the dataset's units and labels, where shapes agree."""
+    taken, given = model.signature.inputs[0], model.signature.outputs[0]
+    wanted = data.facts.input
+    outputs = len(data.labels) or 1
+    if len(model.signature.inputs) > 1 or taken.shape[1:] != wanted.shape[1:]:
+        raise DataError(
+            f"The model takes {list(taken.shape)}; {data.name} holds {list(wanted.shape)}.",
+            "Name a dataset with the model's own inputs.",
+        )
+    if given.shape[-1] != outputs:
+        raise DataError(
+            f"The model gives {given.shape[-1]} values; {data.name} has {outputs} classes.",
+            "Name a dataset with the model's own classes.",
+        )
+    named = replace(taken, meaning=wanted.meaning, unit=wanted.unit, columns=wanted.columns)
+    signature = replace(model.signature, inputs=(named,), labels=data.labels)
+    return replace(model, signature=signature, data=data)
+
+
+def loaded(shelves: Workspace, name: str, data_name: str | None) -> tuple[Entry, Model, tuple[Entry, ...]]:
+    """A model with the data it learned from, or with the dataset that is named instead."""
+    entry = shelves.get("models", name)
+    model = shelf.load_model(shelves, entry)
+    if not data_name:
+        return entry, model, shelf.data_of(shelves, entry)
+    source = shelves.get("datasets", data_name)
+    return entry, model.with_data(shelf.load_dataset(shelves, source)), (source,)
+
+
+def compress(
+    shelves: Workspace, model_name: str, recipe: Recipe, data_name: str | None, name: str, job: Job
+) -> Compressed:
+    check_name(name)
+    source, model, data = loaded(shelves, model_name, data_name)
+    known = model.need_data("Compression")
+    sizes = [len(graph_of(model, job))]
+    steps: list[StepInfo] = []
+    previous = [model]
+
+    def note(step: Pass, result: Model) -> None:
+        sizes.append(len(graph_of(result, job)))
+        changed = result.stored() != previous[0].stored()
+        steps.append(
+            StepInfo(passes.name_of(step), summary(previous[0], result), changed, *sizes[-2:])
+        )
+        previous[0] = result
+
+    smaller = recipe.apply(model, job, note)
+    runners = [Runner.of_model(m, job) for m in (model, smaller)]
+    before, after = (quality_of(runner, known, "test", job) for runner in runners)
+    parameters = {"recipe": recipe.to_toml(), "data": data_name}
+    settings = source.facts.get("settings")
+    shelf.save_model(
+        shelves, name, smaller, "compress", parameters, (source,), data, settings=settings
+    )
+    return Compressed(
+        name,
+        model_name,
+        tuple(steps),
+        before,
+        after,
+        sizes[0],
+        sizes[-1],
+        next=(f"sanderling build {name} --format onnx --format tflite",),
+    )
+
+
+def summary(before: Model, after: Model) -> str:
+    if before.kind != after.kind:
+        return "network became an int8 graph"
+    if before.parameters != after.parameters:
+        return f"{before.parameters:,} parameters became {after.parameters:,}"
+    return "weights changed" if before.stored() != after.stored() else "nothing changed"
+
+
+def build(
+    shelves: Workspace, model_name: str, names: Sequence[str], data_name: str | None, job: Job
+) -> Built:
+    entry, model, _ = loaded(shelves, model_name, data_name)
+    proof = model.need_data("Proving a compiled file").inputs
+    chosen = {name: formats[name] for name in names}  # an unknown name fails before any work
+    found = []
+    for name, cls in chosen.items():
+        compiled = compile_model(model, name, proof, job)
+        parity = compiled.parity
+        facts = {
+            "format": name,
+            "signature": model.signature.to_json(),
+            "quantized": "QuantizeLinear" in operators(graph_of(model, job)),
+            "size_bytes": len(compiled.data),
+            "parity": {
+                "max_difference": parity.max_difference,
+                "label_agreement": parity.label_agreement,
+                "samples": parity.samples,
+                "tolerance": parity.tolerance,
+                "passed": parity.passed,
+            },
+        }
+        artifact = f"{model_name}{cls.suffix}"
+        parameters = {"format": name, "data": data_name}
+        made = shelves.put(
+            "artifacts", artifact, {f"model{cls.suffix}": compiled.data}, facts, "build",
+            parameters, (entry,),
+        )  # fmt: skip
+        found.append(
+            ArtifactInfo(
+                artifact,
+                name,
+                len(compiled.data),
+                made.files[f"model{cls.suffix}"],
+                parity.max_difference,
+                parity.label_agreement,
+                parity.samples,
+                parity.passed,
+            )
+        )
+    first = found[0].name if found else ""
+    return Built(
+        tuple(found),
+        next=(
+            f"sanderling measure {first} --data DATA",
+            f"sanderling package {first} --target simulator",
+        ),
+    )
+
+
+def runner_of(shelves: Workspace, entry: Entry, threads: int, job: Job) -> tuple[Runner, int]:
+    """A model or artifact, loaded, and the size of its file in bytes."""
+    if entry.kind == "models":
+        graph = graph_of(shelf.load_model(shelves, entry), job)
+        return Runner(graph, "onnx", shelf.signature_of(entry), threads), len(graph)
+    [file] = entry.files
+    data = shelves.read(entry, file)
+    return Runner(data, entry.facts["format"], shelf.signature_of(entry), threads), len(data)
+
+
+def measure(shelves: Workspace, name: str, data_name: str, threads: int, job: Job) -> Report:
+    if threads < 1:
+        raise UnsupportedError(f"{threads} threads cannot run anything.", "Use --threads 1.")
+    entry = shelves.find_any(name, ("models", "artifacts"))
+    data = shelf.dataset(shelves, data_name)
+    runner, size = runner_of(shelves, entry, threads, job)
+    if runner.signature.inputs[0].shape[1:] != data.facts.input.shape[1:]:
+        raise DataError(
+            f"{name} takes {list(runner.signature.inputs[0].shape)}; "
+            f"{data_name} holds {list(data.facts.input.shape)}.",
+            "Name a dataset with the model's own inputs.",
+        )
+    subject = Subject(runner, size)
+    if entry.kind == "artifacts":
+        original, _ = runner_of(shelves, shelves.entry(entry.parents[0]), threads, job)
+        tolerance = INT8_TOLERANCE if entry.facts["quantized"] else FLOAT_TOLERANCE
+        subject = Subject(runner, size, original, tolerance)
+    return Report(f"{name} on {data_name}", measured(subject, data, job))
+
+
+def retrain(
+    shelves: Workspace, name: str, data_name: str, words: Sequence[str], new_name: str, job: Job
+) -> Retrained:
+    check_name(new_name)
+    source = shelf.trainable(shelves, shelves.get("models", name))
+    old, before = shelf.load_model(shelves, source), shelf.data_of(shelves, source)
+    today_entry = shelves.get("datasets", data_name)
+    today = shelf.load_dataset(shelves, today_entry)
+    if today_entry.digest in {entry.digest for entry in before}:
+        raise DataError(
+            f"{name} has learned from {data_name} already.",
+            "Name a dataset with what devices see now.",
+        )
+    given = from_words(Settings, words).model_dump(exclude_unset=True)
+    settings = Settings(**{**(source.facts.get("settings") or {}), **given})
+    new = retraining.retrain(old, today, settings, job)
+    earlier = [shelf.load_dataset(shelves, entry) for entry in before]
+    rows = retraining.compare(old, new, today, earlier, job)
+    parameters = {"data": data_name, **settings.model_dump(mode="json")}
+    shelf.save_model(
+        shelves, new_name, new, "retrain", parameters, (source, today_entry), (today_entry, *before),
+        settings=settings.model_dump(mode="json"),
+    )  # fmt: skip
+    return Retrained(
+        new_name,
+        name,
+        rows,
+        next=(f"sanderling compress {new_name} --passes quantize_int8 --name {new_name}-int8",),
+    )

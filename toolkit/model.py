@@ -1,0 +1,164 @@
+"""The model on its way: a network that can still be trained, or a graph; always with a signature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_targets.runtime.contract import Signature
+from edge_targets.runtime.errors import IntegrityError, UnsupportedError
+from toolkit.data.dataset import Dataset
+from toolkit.features import Feature, features
+from toolkit.networks import Network, networks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen value; every change gives a new one.
+
+    Attributes:
+        signature: what it takes and gives; no change may alter it.
+        network: how to build the torch network; None for a graph.
+        steps: what is done to an input before the network, inside the graph.
+        weights: the network's state by name; pruning changes their shapes.
+        graph: a serialized ONNX model with a free batch dimension; empty for a network.
+        data: what it was trained on, where known: passes calibrate and fine-tune with it.
+    """
+
+    signature: Signature
+    network: Network | None = None
+    steps: tuple[Feature, ...] = ()
+    weights: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    graph: bytes = b""
+    data: Dataset | None = None
+
+    @property
+    def kind(self) -> str:
+        return "network" if self.network else "graph"
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned (a graph: are stored)."""
+        if not self.network:
+            from toolkit.onnx_graph import parameter_count
+
+            return parameter_count(self.graph)
+        learned = (v for k, v in self.weights.items() if not k.startswith("0.") and v.ndim)
+        return sum(value.size for value in learned)
+
+    def with_weights(self, weights: Mapping[str, NDArray[Any]]) -> "Model":
+        return replace(self, weights=dict(weights))
+
+    def with_graph(self, graph: bytes) -> "Model":
+        """The same model as a graph: it can no longer be trained."""
+        return replace(self, graph=graph, network=None, steps=(), weights={})
+
+    def with_data(self, data: Dataset | None) -> "Model":
+        return replace(self, data=data)
+
+    def need_data(self, purpose: str) -> Dataset:
+        if self.data is None:
+            raise UnsupportedError(
+                f"{purpose} needs data, and it is not known what this model was trained on.",
+                "Name a dataset with --data.",
+            )
+        return self.data
+
+    def module(self) -> "nn.Module":
+        """The torch network, feature steps first, giving raw scores; in evaluation mode."""
+        import torch
+        from torch import nn
+
+        if not self.network:
+            raise UnsupportedError(
+                "This model is a finished graph and has no torch network.",
+                "Start from the model it was made from; `sanderling show` names it.",
+            )
+        shape: tuple[int, ...] = self.signature.inputs[0].shape[1:]
+        for step in self.steps:
+            shape = step.shape(shape)
+        outputs = self.signature.outputs[0].shape[-1]
+        prepare = nn.Sequential(*(step.module() for step in self.steps))
+        module = nn.Sequential(prepare, self.network.build(shape, outputs))
+        if self.weights:
+            state = {name: torch.tensor(value) for name, value in self.weights.items()}
+            resize(module, state)
+            module.load_state_dict(state)
+        return module.eval()
+
+    def facts(self) -> dict[str, Any]:
+        """What is needed beside the weights to have the model back."""
+        return {
+            "kind": self.kind,
+            "signature": self.signature.to_json(),
+            "network": described(self.network) if self.network else None,
+            "steps": [described(step) for step in self.steps],
+        }
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], stored: bytes, data: Dataset | None) -> "Model":
+        """The model whose `facts()` and `stored()` these are."""
+        signature = Signature.from_json(facts["signature"])
+        if facts["kind"] == "graph":
+            return cls(signature, graph=stored, data=data)
+        from safetensors.numpy import load
+
+        name, parameters = facts["network"]["name"], facts["network"]["parameters"]
+        steps = tuple(features[s["name"]](**s["parameters"]) for s in facts["steps"])
+        return cls(signature, networks[name](**parameters), steps, load(stored), data=data)
+
+    def stored(self) -> tuple[str, bytes]:
+        """File name and bytes of the weights or the graph."""
+        if not self.network:
+            return "model.onnx", self.graph
+        from safetensors.numpy import save
+
+        arrays = {k: np.ascontiguousarray(v) for k, v in sorted(self.weights.items())}
+        return "weights.safetensors", save(arrays)
+
+
+def described(member: Network | Feature) -> dict[str, Any]:
+    registry = networks if isinstance(member, Network) else features
+    return {"name": registry.name_of(member), "parameters": member.model_dump(mode="json")}
+
+
+def state_of(module: "nn.Module") -> dict[str, NDArray[Any]]:
+    return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
+
+
+def resize(module: "nn.Module", state: Mapping[str, Any]) -> None:
+    """Give every layer the size its stored weights have: pruning made some narrower.
+
+    Raises:
+        IntegrityError: the weights belong to another network.
+    """
+    from torch import nn
+
+    if set(state) != set(module.state_dict()):
+        raise IntegrityError(
+            "The stored weights do not belong to this network.",
+            "The model's files were mixed up; train it again.",
+        )
+    for name, layer in module.named_modules():
+        weight = state.get(f"{name}.weight")
+        if weight is None or weight.shape == layer.weight.shape:
+            continue
+        if isinstance(layer, nn.Linear):
+            layer.out_features, layer.in_features = weight.shape
+        elif isinstance(layer, nn.Conv2d | nn.Conv1d):
+            if layer.groups == layer.in_channels > 1:  # depthwise
+                layer.groups = weight.shape[0]
+            layer.out_channels, layer.in_channels = weight.shape[0], weight.shape[1] * layer.groups
+        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.num_features = weight.shape[0]
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            stored = state.get(f"{name}.{key}")
+            if stored is None:
+                continue
+            held = nn.Parameter(stored) if key in {"weight", "bias"} else stored
+            setattr(layer, key, held)

@@ -1,0 +1,121 @@
+"""ONNX graphs: from torch, and in the clean form that every later step expects."""
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from edge_targets.runtime.errors import IntegrityError
+from edge_targets.runtime.events import Job
+from toolkit.model import Model
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 20
+BATCH = "batch"
+
+
+def graph_of(model: Model, job: Job) -> bytes:
+    """The model as an ONNX graph, class shares as output; a network is exported."""
+    return export(model, job) if model.network else model.graph
+
+
+def export(model: Model, job: Job) -> bytes:
+    import logging
+
+    import onnx
+    import torch
+    from torch import nn
+
+    job.step("export to ONNX", 0, 1)
+    head = nn.Softmax(dim=1) if model.signature.labels else nn.Identity()
+    module = nn.Sequential(model.module(), head).eval()
+    [taken], [given] = model.signature.inputs, model.signature.outputs
+    # two items: with one, torch.export would take the batch for a constant
+    example = torch.zeros((2, *taken.shape[1:]))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=[taken.name],
+            output_names=[given.name],
+            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
+        )
+    if program is None:
+        raise AssertionError("the exporter gives a program unless it is told a file")
+    graph = clean(program.model_proto)
+    onnx.checker.check_model(graph, full_check=True)
+    job.step("export to ONNX", 1, 1)
+    return graph.SerializeToString(deterministic=True)
+
+
+def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Without what only the exporter needed: a third of a small file, and paths of this machine."""
+    import onnx
+
+    slim = onnx.ModelProto()
+    slim.CopyFrom(graph)
+    slim.producer_name, slim.producer_version, slim.doc_string = "sanderling", "", ""
+    del slim.metadata_props[:]
+    del slim.graph.value_info[:]  # shapes that the quantizer would hold against its own
+    del slim.graph.metadata_props[:]
+    used = {node.domain for node in slim.graph.node}
+    kept = [opset for opset in slim.opset_import if opset.domain in used]
+    del slim.opset_import[:]
+    slim.opset_import.extend(kept)
+    for index, node in enumerate(slim.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in [*slim.graph.input, *slim.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        del value.metadata_props[:]
+    for tensor in slim.graph.initializer:
+        del tensor.metadata_props[:]
+    return slim
+
+
+def parse(graph: bytes) -> "onnx.ModelProto":
+    """The graph as an object.
+
+    Raises:
+        IntegrityError: the bytes are no complete ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(graph)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it cannot be decoded"
+        raise IntegrityError(
+            f"This is not a complete ONNX model: {reason}.",
+            "Copy or export the file again.",
+        ) from error
+    return model
+
+
+def parameter_count(graph: bytes) -> int:
+    """How many numbers the graph stores, scalars left out."""
+    return sum(math.prod(t.dims) for t in parse(graph).graph.initializer if len(t.dims))
+
+
+def operators(graph: bytes) -> dict[str, int]:
+    """How often each operator occurs."""
+    counts: dict[str, int] = {}
+    for node in parse(graph).graph.node:
+        counts[node.op_type] = counts.get(node.op_type, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of a graph input or output; -1 where it is free."""
+    dims = value.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in dims)

@@ -1,0 +1,83 @@
+"""Put models, datasets and files into the workspace, and take them out again as objects."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from edge_targets.runtime.contract import Signature
+from edge_targets.runtime.errors import UnsupportedError
+from toolkit.data.dataset import Dataset, Facts
+from toolkit.model import Model
+from toolkit.workspace import Entry, Workspace
+
+
+def save_dataset(
+    workspace: Workspace, data: Dataset, verb: str, parameters: Mapping[str, Any]
+) -> Entry:
+    files = {"data.npz": data.to_bytes()}
+    return workspace.put("datasets", data.name, files, data.facts.to_json(), verb, parameters)
+
+
+def load_dataset(workspace: Workspace, entry: Entry) -> Dataset:
+    facts = Facts.from_json(dict(entry.facts))
+    return Dataset.from_bytes(entry.name, facts, workspace.read(entry, "data.npz"))
+
+
+def dataset(workspace: Workspace, name: str) -> Dataset:
+    return load_dataset(workspace, workspace.get("datasets", name))
+
+
+def save_model(
+    workspace: Workspace,
+    name: str,
+    model: Model,
+    verb: str,
+    parameters: Mapping[str, Any],
+    parents: tuple[Entry, ...],
+    data: tuple[Entry, ...],
+    **facts: Any,
+) -> Entry:
+    """Store a model; `data` are the datasets it has learned from, today's world first."""
+    file, stored = model.stored()
+    known = {**model.facts(), "data": [entry.digest for entry in data], **facts}
+    # through JSON: what is stored is what a reader will find
+    plain = json.loads(json.dumps(known))
+    return workspace.put("models", name, {file: stored}, plain, verb, parameters, parents)
+
+
+def data_of(workspace: Workspace, entry: Entry) -> tuple[Entry, ...]:
+    """The datasets a model, or the model behind an artifact, has learned from."""
+    for _, made in workspace.lineage(entry):
+        if made.kind == "models":
+            return tuple(workspace.entry(digest) for digest in made.facts["data"])
+    return ()
+
+
+def load_model(workspace: Workspace, entry: Entry) -> Model:
+    """The model, with all the data it has learned from merged."""
+    merged: Dataset | None = None
+    for found in data_of(workspace, entry):
+        one = load_dataset(workspace, found)
+        merged = merged.merged(one) if merged else one
+    [file] = entry.files
+    return Model.from_facts(entry.facts, workspace.read(entry, file), merged)
+
+
+def trainable(workspace: Workspace, entry: Entry) -> Entry:
+    """The nearest model at or before `entry` that is still a network.
+
+    Raises:
+        UnsupportedError: there is none; it was imported as a finished graph.
+    """
+    for _, made in workspace.lineage(entry):
+        if made.kind == "models" and made.facts["kind"] == "network":
+            return made
+    raise UnsupportedError(
+        f"{entry.name} was imported as a finished graph: there is no network to train.",
+        "Train a network of your own on the same data with `sanderling train`.",
+    )
+
+
+def signature_of(entry: Entry) -> Signature:
+    """Of a model or an artifact."""
+    return Signature.from_json(cast("dict[str, Any]", entry.facts["signature"]))

@@ -1,0 +1,243 @@
+"""From a proven file to devices and back: package, deploy, bundle, watch, on a workspace."""
+
+import json
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from edge_targets.catalog import Place, Target, targets
+from edge_targets.catalog.browser import bundle as write_bundle
+from edge_targets.package import SigningKey, public_key, signing_key
+from edge_targets.runtime.contract import Manifest, Profile
+from edge_targets.runtime.durable import replace_file
+from edge_targets.runtime.errors import IntegrityError, UnknownNameError, UnsupportedError
+from edge_targets.runtime.events import Job
+from toolkit import shelf
+from toolkit.packaging import Contents, card, write_package
+from toolkit.results import Bundled, Deployed, DeviceInfo, Packaged
+from toolkit.telemetry.store import Store
+from toolkit.watch import Drift
+from toolkit.watch import watch as compare
+from toolkit.workspace import Entry, Workspace, check_name
+
+SUFFIX = ".sndl"
+
+
+def package(
+    shelves: Workspace,
+    artifact_name: str,
+    target_name: str,
+    name: str | None,
+    serve_as: str | None,
+    job: Job,
+) -> Packaged:
+    artifact = shelves.get("artifacts", artifact_name)
+    target = targets[target_name]
+    name = check_name(name or f"{artifact_name}-{target_name}".replace("_", "-"))
+    refuse_unproven(artifact)
+    model = shelves.entry(artifact.parents[0])
+    served = check_name(serve_as or model.name)
+    data = shelf.data_of(shelves, artifact)
+    if not data:
+        raise UnsupportedError(
+            f"{artifact_name} has no data to take a reference profile from.",
+            f"Import the model with --data, then build it again: {model.name}.",
+        )
+    [file] = artifact.files
+    facts = artifact.facts
+    lineage = [f"{e.verb}: {e.name} ({e.kind[:-1]})" for _, e in shelves.lineage(artifact)]
+    proof = facts["parity"]
+    told = {
+        "format": facts["format"],
+        "size": f"{facts['size_bytes']:,} bytes",
+        "computes in": "int8" if facts["quantized"] else "float32",
+        "same labels as its model": str(proof["label_agreement"]),
+        "largest difference to its model": f"{proof['max_difference']:.3g}",
+        "compared on": f"{proof['samples']} items",
+    }
+    signature = shelf.signature_of(artifact)
+    contents = Contents(
+        served,
+        facts["format"],
+        shelves.read(artifact, file),
+        signature,
+        target_name,
+        facts["quantized"],
+        artifact.digest,
+        card(served, told, signature, lineage),
+    )
+    key = signing_key_of(shelves)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}{SUFFIX}"
+        manifest = write_package(contents, shelf.load_dataset(shelves, data[0]), key, path, job)
+        packed = path.read_bytes()
+    target().fits(manifest, len(packed))
+    described = {
+        "target": target_name,
+        "served_as": served,
+        "version": manifest.version,
+        "size_bytes": len(packed),
+        "key_id": key.key_id,
+    }
+    entry = shelves.put(
+        "packages", name, {f"{name}{SUFFIX}": packed}, described, "package",
+        {"target": target_name, "serve_as": served}, (artifact,),
+    )  # fmt: skip
+    goes_on = f"sanderling bundle {name} DIR" if target_name == "browser" else ""
+    return Packaged(
+        name,
+        str(shelves.file(entry, f"{name}{SUFFIX}")),
+        target_name,
+        manifest.version,
+        len(packed),
+        key.key_id,
+        next=(goes_on or f"sanderling deploy {name} DEVICE",),
+    )
+
+
+def refuse_unproven(artifact: Entry) -> None:
+    proof = artifact.facts["parity"]
+    if not proof["passed"]:
+        raise IntegrityError(
+            f"{artifact.name} does not answer like its model: the largest difference is "
+            f"{proof['max_difference']:.3g}, the share of equal labels {proof['label_agreement']}.",
+            "Build another format, or report the model's operators as a bug.",
+        )
+
+
+def signing_key_of(shelves: Workspace) -> SigningKey:
+    shelves.key_file.parent.mkdir(mode=0o700, exist_ok=True)
+    return signing_key(shelves.key_file)
+
+
+def place_of(shelves: Workspace, device: Entry) -> tuple[Target, Place]:
+    key = public_key(signing_key_of(shelves))
+    place = Place(device.name, device.facts["address"], shelves.settings.collector, (key,))
+    return targets[device.facts["target"]](), place
+
+
+def package_file(shelves: Workspace, entry: Entry, folder: str) -> Path:
+    """The package under its own name, for a target that reads a file."""
+    [name] = entry.files
+    path = Path(folder) / name
+    path.write_bytes(shelves.read(entry, name))
+    return path
+
+
+def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) -> Deployed:
+    packed = shelves.get("packages", package_name)
+    device = shelves.get("devices", device_name)
+    target, place = place_of(shelves, device)
+    if packed.facts["target"] != device.facts["target"]:
+        raise UnsupportedError(
+            f"{package_name} is for {packed.facts['target']}; {device_name} is a "
+            f"{device.facts['target']}.",
+            f"Package the artifact again with --target {device.facts['target']}.",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        done = target.deploy(package_file(shelves, packed, folder), place, job)
+    facts = {**device.facts, "package": package_name, "version": done.version}
+    shelves.put(
+        "devices", device_name, {}, facts, "deploy", {"package": package_name}, (packed,)
+    )
+    return Deployed(
+        device_name,
+        package_name,
+        done.version,
+        done.url,
+        done.golden_difference,
+        next=(f"sanderling device status {device_name}", "sanderling collect"),
+    )
+
+
+def device_add(shelves: Workspace, name: str, address: str, target_name: str) -> DeviceInfo:
+    check_name(name)
+    targets[target_name]
+    if not address.startswith(("http://", "https://")):
+        address = str(Path(address).expanduser().resolve())
+    facts = {"target": target_name, "address": address}
+    shelves.put("devices", name, {}, facts, "device add", facts)
+    return device_status(shelves, name)
+
+
+def device_status(shelves: Workspace, name: str) -> DeviceInfo:
+    device = shelves.get("devices", name)
+    target, place = place_of(shelves, device)
+    found = target.status(place)
+    return DeviceInfo(
+        name,
+        device.facts["target"],
+        device.facts["address"],
+        found.state,
+        found.url,
+        found.model,
+        found.version,
+        found.samples,
+        found.pending,
+    )
+
+
+def device_stop(shelves: Workspace, name: str) -> DeviceInfo:
+    target, place = place_of(shelves, shelves.get("devices", name))
+    target.stop(place)
+    return device_status(shelves, name)
+
+
+def bundle(shelves: Workspace, package_name: str, directory: Path, job: Job) -> Bundled:
+    packed = shelves.get("packages", package_name)
+    if packed.facts["target"] != "browser":
+        raise UnsupportedError(
+            f"{package_name} is for {packed.facts['target']}.",
+            "Package the ONNX artifact again with --target browser.",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        file = package_file(shelves, packed, folder)
+        key = public_key(signing_key_of(shelves))
+        done = write_bundle(file, directory, (key,), job)
+    return Bundled(
+        str(done.directory),
+        done.files,
+        done.size_bytes,
+        next=(f"sanderling serve {directory}",),
+    )
+
+
+def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -> Drift:
+    job.step("read telemetry", 0, 2)
+    store = Store(shelves.telemetry)
+    since = datetime.now(UTC) - timedelta(hours=hours)
+    candidates = packages_of(shelves, name)
+    for packed in candidates:
+        facts = packed.facts
+        live = store.profiles(facts["served_as"], facts["version"], since)
+        if live:
+            break
+    else:
+        packed, live = candidates[0], {}
+    job.step("compare profiles", 1, 2)
+    served = packed.facts["served_as"]
+    report = compare(reference_of(shelves, packed), live, alpha=alpha, model=served)
+    job.step("compare profiles", 2, 2)
+    return report
+
+
+def packages_of(shelves: Workspace, name: str) -> list[Entry]:
+    """The packages a name may mean, newest first: the package, its model, or what it is served as."""
+    found = []
+    for packed in shelves.entries("packages"):
+        makers = {made.name for _, made in shelves.lineage(packed) if made.kind == "models"}
+        if name in {packed.name, packed.facts["served_as"], *makers}:
+            found.append(packed)
+    if not found:
+        known = sorted({e.facts["served_as"] for e in shelves.entries("packages")})
+        raise UnknownNameError("packaged model", name, known)
+    return sorted(found, key=lambda entry: entry.created, reverse=True)
+
+
+def reference_of(shelves: Workspace, packed: Entry) -> Profile:
+    import io
+    import zipfile
+
+    [file] = packed.files
+    with zipfile.ZipFile(io.BytesIO(shelves.read(packed, file))) as archive:
+        return Profile.parse(archive.read("profile.json"))

@@ -1,0 +1,1 @@
+"""What devices report: received, kept once, and merged again."""

@@ -1,0 +1,126 @@
+"""Results and progress for a person at a terminal."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge_targets.runtime.events import Event
+from toolkit.report import Interval, Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+SAMPLE = 12  # list members shown in one line
+
+
+class Bar:
+    """A progress bar a task, drawn on the error stream so that results can be piped."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            console=console,
+            transient=True,
+        )
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def listen(self, event: Event) -> None:
+        if not event.total:
+            self.progress.console.print(event.message)
+            return
+        if self.task is None:
+            self.task = self.progress.add_task("")
+        self.progress.update(
+            self.task, description=event.message, completed=event.done, total=event.total
+        )
+
+
+def show(result: Result, console: "Console") -> None:
+    """Fields as lines, lists of facts as tables, then what may come next."""
+    fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    following = fields.pop("next")
+    tables = {key: value for key, value in fields.items() if is_table(value)}
+    lines = {k: v for k, v in fields.items() if k not in tables and v not in ((), {}, "", None)}
+    if lines:
+        width = max(len(title(key)) for key in lines)
+        for key, value in lines.items():
+            console.print(f"{title(key):<{width}}  {text(value)}", highlight=False, markup=False)
+    for key, rows in tables.items():
+        console.print(table(title(key), rows))
+    if not result.ok:
+        console.print("A check did not hold.", style="bold red")
+    if following:
+        console.print("Next:", style="dim")
+        for command in following:
+            console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def is_table(value: Any) -> bool:
+    rows = isinstance(value, tuple) and len(value) > 0
+    return rows and all(dataclasses.is_dataclass(row) for row in value)
+
+
+def table(name: str, rows: tuple[Any, ...]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    found = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    columns = [
+        f.name
+        for f in dataclasses.fields(rows[0])
+        # a column in which nothing stands says nothing
+        if any(getattr(row, f.name) not in ("", None, ()) for row in rows)
+    ]
+    for column in columns:
+        numeric = all(isinstance(getattr(row, column), int | float | None) for row in rows)
+        found.add_column(title(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        found.add_row(*(cell(column, getattr(row, column)) for column in columns))
+    return found
+
+
+def title(field: str) -> str:
+    return field.replace("_", " ")
+
+
+def cell(column: str, value: Any) -> Any:
+    from rich.text import Text
+
+    if column in {"passed", "alarm"} and isinstance(value, bool):
+        good = value == (column == "passed")
+        return Text("yes" if value else "no", style="green" if good else "bold red")
+    if column == "digest":
+        return str(value)[:12]
+    return Text(text(value))
+
+
+def text(value: Any) -> str:
+    """A value in a few words."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Interval):
+        return f"{value.value:.4f} ({value.low:.4f} to {value.high:.4f})"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text(inner)}" for key, inner in value.items() if inner is not None)
+    if isinstance(value, tuple | list):
+        shown = ", ".join(text(inner) for inner in value[:SAMPLE])
+        return shown + (f" … ({len(value)})" if len(value) > SAMPLE else "")
+    return str(value)

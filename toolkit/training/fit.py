@@ -1,0 +1,185 @@
+"""Training: Adam with early stopping; a killed run goes on where it was and ends the same."""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_targets.runtime.durable import replace_file
+from edge_targets.runtime.errors import DataError
+from edge_targets.runtime.events import Job
+from toolkit.data.dataset import Dataset
+from toolkit.model import Model, state_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Settings(BaseModel):
+    """How a network is fitted; Adam (Kingma and Ba 2015) with a one-cycle-like decay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(ge=1, le=10_000, description="Passes over the data at most.")] = 40
+    patience: Annotated[
+        int, Field(ge=1, description="Stop after this many epochs without a lower validation loss.")
+    ] = 8
+    batch_size: Annotated[int, Field(ge=2, description="Items a step.")] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Step size at the start.")] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0, description="Pull of weights towards zero.")] = 1e-4
+    seed: Annotated[int, Field(ge=0, description="Seed of weights, order and dropout.")] = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, and how it came about."""
+
+    model: Model
+    epochs: int
+    best_epoch: int
+    validation_loss: float
+
+
+def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = None) -> Fitted:
+    """Train `model` on `model.data`; weights it already has are the start.
+
+    Args:
+        model: with network, steps and data.
+        settings: how.
+        job: reports every epoch; stops between two batches.
+        checkpoint: where a run that was stopped is kept; it goes on from there.
+    """
+    import torch
+
+    data = model.need_data("Training")
+    with one_thread(), torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        module = model.module()
+        run = Run(module, data, settings)
+        if checkpoint and checkpoint.is_file():
+            run.restore(checkpoint.read_bytes())
+        while not run.finished:
+            run.epoch_of(job)
+            if checkpoint:
+                replace_file(checkpoint, run.saved())
+        job.step(run.story(), settings.epochs, settings.epochs)
+    if not np.isfinite(run.best_loss):
+        raise DataError(
+            "Training did not converge: the loss is not a number.",
+            "Lower the step size with --set learning_rate=0.0003, and look for extreme values.",
+        )
+    trained = model.with_weights({k: v for k, v in run.best.items()})
+    return Fitted(trained, run.epoch, run.best_epoch, run.best_loss)
+
+
+class Run:
+    """The mutable middle of a training run: everything a resumed one needs."""
+
+    def __init__(self, module: "nn.Module", data: Dataset, settings: Settings) -> None:
+        import torch
+
+        self.module, self.settings = module, settings
+        self.classify = data.task == "classification"
+        self.train, self.validation = (
+            tensors(*data.part(part), self.classify) for part in ("train", "validation")
+        )
+        self.optimizer = torch.optim.Adam(
+            module.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.epoch, self.best_epoch, self.best_loss = 0, 0, float("inf")
+        self.best: dict[str, NDArray[Any]] = state_of(module)
+
+    @property
+    def finished(self) -> bool:
+        return (
+            self.epoch >= self.settings.epochs
+            or self.epoch - self.best_epoch >= self.settings.patience
+        )
+
+    def epoch_of(self, job: Job) -> None:
+        import torch
+
+        # seeded by epoch: a resumed run draws what the unbroken one would have drawn
+        torch.manual_seed(self.settings.seed * 100_003 + self.epoch)
+        share = 0.5 * (1 + np.cos(np.pi * self.epoch / self.settings.epochs))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * (0.05 + 0.95 * share)
+        inputs, targets = self.train
+        self.module.train()
+        batches = torch.randperm(len(inputs)).split(self.settings.batch_size)
+        for batch in batches:
+            if len(batch) < 2:
+                continue  # batch norm has no variance of one item
+            job.step(self.story(), self.epoch, self.settings.epochs)
+            self.optimizer.zero_grad()
+            self.loss(inputs[batch], targets[batch]).backward()
+            self.optimizer.step()
+        self.module.eval()
+        with torch.no_grad():
+            loss = float(self.loss(*self.validation))
+        self.epoch += 1
+        if loss < self.best_loss:
+            self.best, self.best_loss, self.best_epoch = state_of(self.module), loss, self.epoch
+
+    def loss(self, inputs: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
+        from torch.nn import functional
+
+        scores = self.module(inputs)
+        if self.classify:
+            return functional.cross_entropy(scores, targets)
+        return functional.mse_loss(scores, targets)
+
+    def story(self) -> str:
+        if not self.epoch:
+            return "train"
+        return f"train: best validation loss {self.best_loss:.4f} in epoch {self.best_epoch}"
+
+    def saved(self) -> bytes:
+        import torch
+
+        stream = io.BytesIO()
+        best = {name: torch.tensor(value) for name, value in self.best.items()}
+        facts = json.dumps([self.epoch, self.best_epoch, self.best_loss])
+        state = [self.module.state_dict(), self.optimizer.state_dict(), best, facts]
+        torch.save(state, stream)
+        return stream.getvalue()
+
+    def restore(self, saved: bytes) -> None:
+        import torch
+
+        # weights_only: tensors and plain values, never code
+        module, optimizer, best, facts = torch.load(io.BytesIO(saved), weights_only=True)
+        self.module.load_state_dict(module)
+        self.optimizer.load_state_dict(optimizer)
+        self.best = {name: value.numpy() for name, value in best.items()}
+        self.epoch, self.best_epoch, self.best_loss = json.loads(facts)
+
+
+def tensors(
+    inputs: NDArray[np.float32], targets: NDArray[Any], classify: bool
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    import torch
+
+    wanted = targets.astype(np.int64) if classify else targets.astype(np.float32)[:, None]
+    return torch.from_numpy(inputs.copy()), torch.from_numpy(wanted)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Small networks train faster on one thread, and sums come out the same on every machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,148 @@
+/**
+ * Python in the browser: Pyodide with the very files that run on a device. It checks inputs,
+ * counts predictions and names the answer; the engine stays in JavaScript, so that a prediction
+ * costs one synchronous call and nothing is awaited across the border.
+ */
+
+import { loadPyodide, type PyodideInterface } from "pyodide";
+import type { PyCallable, PyProxy } from "pyodide/ffi";
+import type { Tensor, Tensors } from "./contract";
+import { EdgeError, list, number, object, text } from "./read";
+
+/** What the model says of one item; both are missing when it is no classifier. */
+export interface Answer {
+  readonly label?: string;
+  readonly confidence?: number; // 0…1
+}
+
+// without leave to compile WebAssembly Pyodide waits for ever instead of failing
+const START_LIMIT_MS = 90_000;
+const RUNTIME_ZIP = "/home/pyodide/runtime.zip";
+
+export class Python {
+  private constructor(
+    private readonly pyodide: PyodideInterface,
+    private readonly bridge: PyProxy,
+  ) {}
+
+  /** `base` is the folder that holds `pyodide/` and `runtime.zip`. */
+  static async start(base: URL, manifest: string, profile: string): Promise<Python> {
+    const [pyodide, runtime] = await withLimit(
+      Promise.all([
+        loadPyodide({
+          indexURL: new URL("pyodide/", base).href,
+          stdout: () => {}, // the page speaks for itself; Python's prints have no reader here
+          stderr: () => {},
+        }),
+        fetchBytes(new URL("runtime.zip", base)),
+      ]),
+      START_LIMIT_MS,
+    );
+    pyodide.FS.writeFile(RUNTIME_ZIP, runtime);
+    pyodide.runPython(`import sys; sys.path.insert(0, ${JSON.stringify(RUNTIME_ZIP)})`);
+    const Bridge = pyodide.pyimport("edge_targets.runtime.bridge").Bridge as PyCallable;
+    return new Python(
+      pyodide,
+      guarded(() => Bridge(manifest, profile) as PyProxy),
+    );
+  }
+
+  /** Refuses inputs that do not fit the signature, in the words that a device uses. */
+  check(inputs: Tensors): void {
+    this.#call("check", inputs);
+  }
+
+  /** Count a prediction and name its answers, one an item. */
+  observe(inputs: Tensors, outputs: Tensors, latencyMs: number): Answer[] {
+    return readAnswers(this.#call("observe", inputs, outputs, latencyMs));
+  }
+
+  /** Name the answers without counting: for a drawing that is still being made. */
+  answer(outputs: Tensors): Answer[] {
+    return readAnswers(this.#call("answer", outputs));
+  }
+
+  /** Forget what was counted, and count from now on in the name of `device`. */
+  restart(device: string): void {
+    this.#call("restart", device);
+  }
+
+  /** End the window; its record as JSON, or nothing when nothing was predicted in it. */
+  close(): string {
+    return text(this.#call("close"), "record");
+  }
+
+  #call(name: string, ...words: (Tensors | string | number)[]): unknown {
+    const method = this.bridge[name] as PyCallable;
+    const crossing = words.map((word) =>
+      typeof word === "object" ? this.pyodide.toPy(doubles(word)) : word,
+    );
+    try {
+      return guarded(() => method(...crossing) as unknown);
+    } finally {
+      for (const proxy of crossing) if (typeof proxy === "object") proxy.destroy();
+      method.destroy();
+    }
+  }
+}
+
+/** Arrays of doubles become one memory view each in Python, not a list of objects. */
+function doubles(tensors: Tensors): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { shape, data }]) => [
+      name,
+      { shape: [...shape], data: Float64Array.from(data) },
+    ]),
+  );
+}
+
+function readAnswers(value: unknown): Answer[] {
+  return list((item, where) => {
+    const { label, confidence } = object(item, where);
+    return {
+      ...(label === undefined ? {} : { label: text(label, `${where}.label`) }),
+      ...(confidence === undefined
+        ? {}
+        : { confidence: number(confidence, `${where}.confidence`) }),
+    };
+  })(JSON.parse(text(value, "answers")), "answers");
+}
+
+/** Python's errors end in a line such as `…IntegrityError: what failed`; that line is for people. */
+function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const lines = error instanceof Error ? error.message.trim().split("\n") : [String(error)];
+    throw new EdgeError((lines.at(-1) ?? "").replace(/^[\w.]*Error: /, ""));
+  }
+}
+
+async function withLimit<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const hint = "The server must allow 'wasm-unsafe-eval' in its content security policy.";
+      reject(new EdgeError(`Python did not start within ${limitMs / 1000} s.`, hint));
+    }, limitMs);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** The bytes at an address of our own origin. */
+export async function fetchBytes(address: URL): Promise<Uint8Array<ArrayBuffer>> {
+  const name = address.pathname.split("/").at(-1);
+  let answer: Response;
+  try {
+    answer = await fetch(address, { credentials: "omit" });
+  } catch {
+    throw new EdgeError(`${name} could not be fetched.`, "Is the server still running?");
+  }
+  if (!answer.ok) {
+    throw new EdgeError(
+      `${name} could not be fetched: the server answered ${answer.status}.`,
+      "Make the bundle again with `sanderling bundle`.",
+    );
+  }
+  return new Uint8Array(await answer.arrayBuffer());
+}

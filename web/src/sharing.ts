@@ -1,0 +1,56 @@
+/** The switch with which a visitor agrees to telemetry, and takes it back. */
+
+import { element } from "./answer";
+import type { Client } from "./client";
+import type { Flushed } from "./telemetry";
+
+const WINDOW_MS = 60_000; // one record a minute at most
+const KEY = `sanderling device ${location.pathname}`;
+
+export class Sharing {
+  readonly #box = element<HTMLInputElement>("consent");
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #sent = 0;
+
+  constructor(private readonly client: Client) {
+    this.#box.addEventListener("change", () => void this.#set(this.#box.checked));
+    document.addEventListener("visibilitychange", () => {
+      // a page that is put away may never come back
+      if (document.hidden && this.#box.checked) void this.flush();
+    });
+  }
+
+  /** The model is there: the switch works, and an earlier yes still counts. */
+  async open(): Promise<void> {
+    this.#box.disabled = false;
+    this.#box.checked = localStorage.getItem(KEY) !== null;
+    if (this.#box.checked) await this.#set(true);
+  }
+
+  async flush(): Promise<Flushed> {
+    const flushed = await this.client.ask("flush", {});
+    this.#show(flushed);
+    return flushed;
+  }
+
+  async #set(agreed: boolean): Promise<void> {
+    clearInterval(this.#timer);
+    if (!agreed) {
+      localStorage.removeItem(KEY);
+      await this.client.ask("consent", { device: null });
+      element("sent").textContent = "";
+      return;
+    }
+    // a name for this browser, made only now, so that its records can be told from others'
+    const device = localStorage.getItem(KEY) ?? `browser-${crypto.randomUUID().slice(0, 8)}`;
+    localStorage.setItem(KEY, device);
+    this.#timer = setInterval(() => void this.flush(), WINDOW_MS);
+    this.#show(await this.client.ask("consent", { device }));
+  }
+
+  #show({ sent, left }: Flushed): void {
+    if (!this.#box.checked) return;
+    this.#sent += sent;
+    element("sent").textContent = `${this.#sent} sent${left > 0 ? `, ${left} waiting` : ""}`;
+  }
+}
