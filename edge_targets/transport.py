@@ -184,10 +184,14 @@ class Local:
 
     folder: Path
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write a file, whole or not at all."""
+    def make(self) -> None:
+        """Make the folder when it is not there."""
         with storing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file, whole or not at all."""
+        self.make()
         replace_file(self.folder / name, data)
 
     def get(self, name: str) -> bytes:

@@ -27,11 +27,11 @@ def remembered_theme(settings: QSettings) -> ThemeName:
     return cast("ThemeName", value) if value in get_args(ThemeName) else "system"
 
 
-def main(workspace: Path, theme_name: ThemeName | None = None) -> int:
-    """Open the window on `workspace` until it is closed; without a theme, the one last used."""
+def main(workspace: Path, theme_name: ThemeName = "system") -> int:
+    """Open the window on `workspace` until it is closed; "system" is what was last chosen in it."""
     app = application()
     settings = QSettings("Sanderling", "Sanderling")
-    chosen = theme_name or remembered_theme(settings)
+    chosen = remembered_theme(settings) if theme_name == "system" else theme_name
     theme.apply(app, chosen)
     window = Window(Session(workspace), settings, chosen)
 

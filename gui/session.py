@@ -12,13 +12,14 @@ from gui.models import Row
 from gui.runner import Runner
 
 PROGRAM = (sys.executable, "-m", "toolkit")
+MAKERS = {"init", "demo"}  # verbs that make a workspace, and so are not run in one
 Answered = Callable[[dict[str, Any]], object]
 Command = tuple[str, ...]
 """The words after the program's name: a verb and its arguments."""
 
 
 class Asker(QObject):
-    """Short questions in the background, one at a time; of those that wait, the newest wins."""
+    """Short questions in the background, one at a time; new ones replace those that wait."""
 
     failed = Signal(str, str)
 
@@ -26,34 +27,36 @@ class Asker(QObject):
         super().__init__(parent)
         self._session = session
         self._answered: Answered = lambda _result: None
-        self._next: tuple[Command, Answered] | None = None
+        self._waiting: list[Command] = []
+        self._stale = False
         self.runner = session.runner(self)
         self.runner.finished.connect(self._finish)
         self.runner.failed.connect(self._fail)
         self.runner.cancelled.connect(self._go_on)
 
-    def ask(self, command: Command, answered: Answered) -> None:
-        self._next = (command, answered)
+    def ask(self, answered: Answered, *commands: Command) -> None:
+        """Ask each of `commands` in turn; `answered` gets every result."""
+        self._waiting, self._answered = list(commands), answered
         if self.runner.running:
+            self._stale = True
             self.runner.cancel()
         else:
             self._go_on()
 
     def _finish(self, result: dict[str, Any]) -> None:
-        if self._next is None:
+        if not self._stale:
             self._answered(result)
         self._go_on()
 
     def _fail(self, message: str, hint: str) -> None:
-        if self._next is None:
+        if not self._stale:
             self.failed.emit(message, hint)
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._next is None or self.runner.running:
-            return
-        (command, self._answered), self._next = self._next, None
-        self.runner.start(self._session.driven(command))
+        if self._waiting and not self.runner.running:
+            self._stale = False
+            self.runner.start(self._session.driven(self._waiting.pop(0)))
 
 
 class Session(QObject):
@@ -86,19 +89,20 @@ class Session(QObject):
 
     def driven(self, command: Command) -> list[str]:
         """The arguments of the child process that runs `command`."""
-        return [*self._common(command), "--driven", *command]
+        return [*self._words(command), "--driven"]
 
     def shell(self, *commands: Command) -> str:
         """The same for a person to paste into a terminal."""
-        lines = (shlex.join(["sanderling", *self._common(c), *c]) for c in commands)
-        return " && ".join(lines)
+        return " && ".join(shlex.join(["sanderling", *self._words(c)]) for c in commands)
 
-    def _common(self, command: Command) -> list[str]:
-        return [] if command[0] == "init" else ["--workspace", str(self.workspace)]
+    def _words(self, command: Command) -> list[str]:
+        if command[0] in MAKERS:
+            return list(command)
+        return [*command, "--workspace", str(self.workspace)]
 
     def refresh(self) -> None:
         if self.exists:
-            self._asker.ask(("list",), self._take)
+            self._asker.ask(self._take, ("list",))
         else:
             self._take({"items": []})
 

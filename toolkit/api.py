@@ -42,6 +42,7 @@ __all__ = [
     "watch",
 ]
 
+
 def init(directory: Path, /, *, job: Job = QUIET) -> r.Initialised:
     """Make a workspace: the folder that keeps models, data, packages and telemetry.
 
@@ -130,7 +131,13 @@ def train(
 
 
 def import_(
-    file: Path, /, *, name: str, data: str | None = None, workspace: Path | None = None, job: Job = QUIET
+    file: Path,
+    /,
+    *,
+    name: str,
+    data: str | None = None,
+    workspace: Path | None = None,
+    job: Job = QUIET,
 ) -> r.Imported:
     """Take over a model that was made elsewhere.
 
@@ -417,7 +424,9 @@ def retrain(
     return journeys.retrain(Workspace.find(workspace), model, data, set, name, job)
 
 
-def list_(kind: str | None = None, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.Listing:
+def list_(
+    kind: str | None = None, /, *, workspace: Path | None = None, job: Job = QUIET
+) -> r.Listing:
     """Name what there is.
 
     Args:
@@ -442,7 +451,9 @@ def show(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.
     return shown(Workspace.find(workspace), name)
 
 
-def flash(image: Path, disk: Path, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.Flashed:
+def flash(
+    image: Path, disk: Path, /, *, workspace: Path | None = None, job: Job = QUIET
+) -> r.Flashed:
     """Write a system image to a memory card and read it back to be sure.
 
     Args:

@@ -39,9 +39,7 @@ class Parity:
         return agrees and self.max_difference <= self.tolerance
 
 
-def compare(
-    one: NDArray[Any], other: NDArray[Any], classes: bool, tolerance: float
-) -> Parity:
+def compare(one: NDArray[Any], other: NDArray[Any], classes: bool, tolerance: float) -> Parity:
     """Two outputs for the same items, shape (N, ...); not-a-number anywhere never passes."""
     gaps = np.abs(one.astype(np.float64) - other.astype(np.float64))
     worst = float("inf") if np.isnan(gaps).any() else float(gaps.max())

@@ -49,7 +49,9 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         verb, bound, hidden = program().parse_args(rest, print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        speaker.fail("usage", str(error), f"sanderling {' '.join(rest[:1])} --help".replace("  ", " "))
+        speaker.fail(
+            "usage", str(error), f"sanderling {' '.join(rest[:1])} --help".replace("  ", " ")
+        )
         return USAGE
     if verb.__module__ != api.__name__:  # --help and --version print by themselves
         verb(*bound.args, **bound.kwargs)
@@ -220,5 +222,3 @@ def surprised(speaker: Speaker) -> int:
         f"Please report it with the file {Path(log.name)}.",
     )
     return PROBLEM
-
-

@@ -23,12 +23,12 @@ MEMORY = 2 * GIB  # bytes: torch, a browser and an agent at the same time in the
 DISK = GIB // 2  # bytes: several demos; a workspace grows by a few MB a model
 OLDEST, NEWEST = (3, 11), (3, 13)  # as `requires-python` says
 
-EXTRAS = {  # what a person cannot do without it
-    "train": "training, pruning, the digits, image folders",
-    "compile": "compressing and building ONNX and TFLite",
-    "collect": "collecting telemetry, drift, serving a bundle",
+EXTRAS = {  # what a person cannot do without it, in words short enough for a table
+    "train": "training",
+    "compile": "building ONNX, TFLite",
+    "collect": "telemetry, serving",
     "gui": "the window",
-    "browser": "proving a bundle in a real browser",
+    "browser": "testing a bundle",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
@@ -105,7 +105,7 @@ def _packages() -> Iterator[Finding]:
         yield Finding(
             "sanderling",
             "not installed",
-            "knowing what belongs to it",
+            "everything",
             passed=False,
             mend="pip install -e '.[all]'",
             required=True,
@@ -182,7 +182,7 @@ def _writable(folder: Path) -> Finding:
     else:
         found, good = str(folder), True
     mend = "" if good else "sanderling init ~/sanderling  # a folder that is yours"
-    return Finding("Writing", found, "keeping models and telemetry", good, mend, required=True)
+    return Finding("Writing", found, "a workspace", good, mend, required=True)
 
 
 def _disk(folder: Path) -> Finding:
@@ -190,14 +190,14 @@ def _disk(folder: Path) -> Finding:
     good = free >= DISK
     mend = "" if good else f"du -h --max-depth 1 {folder}  # see what can go"
     found = f"{free / GIB:.1f} GiB free"
-    return Finding("Disk", found, "models, packages, telemetry", good, mend, required=True)
+    return Finding("Disk", found, "a workspace", good, mend, required=True)
 
 
 def _memory() -> Finding:
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     good = size >= MEMORY
     found = f"{size / GIB:.1f} GiB" + ("" if good else f" (wanted {MEMORY // GIB})")
-    return Finding("Memory", found, "training, the browser test", good)
+    return Finding("Memory", found, "training", good)
 
 
 def _cores() -> Finding:
@@ -212,7 +212,7 @@ def _browser() -> Finding:
     return Finding(
         "Chromium",
         str(path or "not found"),
-        "opening a bundle without a person (demo, tests)",
+        "testing a bundle",
         path is not None,
         "" if path else "sudo apt-get install chromium",
     )
@@ -229,7 +229,7 @@ def _web_files() -> Finding:
     return Finding(
         "Browser files",
         f"{len(files)} files, {size / (1 << 20):.1f} MiB" if good else "not built",
-        "bundles and the demo page",
+        "bundles",
         good,
         "" if good else mend,
     )
@@ -250,8 +250,8 @@ def _window() -> Iterator[Finding]:
     font = next(_fonts("Inter"), None)
     yield Finding(
         "Font Inter",
-        str(font or "not found"),
-        "the window's look (another font is taken without it)",
+        font.name if font else "not found",
+        "the window's look",
         font is not None,
         "" if font else "sudo apt-get install fonts-inter",
     )

@@ -22,7 +22,9 @@ BATCH = 256  # items an engine is given at once: bounds memory, hides the cost o
 class Runner:
     """One compiled file, loaded; takes and gives arrays."""
 
-    def __init__(self, data: bytes, format_name: str, signature: Signature, threads: int = 1) -> None:
+    def __init__(
+        self, data: bytes, format_name: str, signature: Signature, threads: int = 1
+    ) -> None:
         self.signature = signature
         self.threads = threads
         with tempfile.TemporaryDirectory() as folder:

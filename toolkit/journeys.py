@@ -128,7 +128,9 @@ def with_meaning(model: Model, data: Dataset) -> Model:
     return replace(model, signature=signature, data=data)
 
 
-def loaded(shelves: Workspace, name: str, data_name: str | None) -> tuple[Entry, Model, tuple[Entry, ...]]:
+def loaded(
+    shelves: Workspace, name: str, data_name: str | None
+) -> tuple[Entry, Model, tuple[Entry, ...]]:
     """A model with the data it learned from, or with the dataset that is named instead."""
     entry = shelves.get("models", name)
     model = shelf.load_model(shelves, entry)

@@ -128,7 +128,9 @@ def described(member: Network | Feature) -> dict[str, Any]:
 
 
 def state_of(module: "nn.Module") -> dict[str, NDArray[Any]]:
-    return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
+    return {
+        name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()
+    }
 
 
 def resize(module: "nn.Module", state: Mapping[str, Any]) -> None:

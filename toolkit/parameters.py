@@ -48,7 +48,8 @@ def checked(cls: type[M], values: Mapping[str, Any], where: str) -> M:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RecipeError(
-            f"{where}, {field}: {first['msg']} (given: {first['input']!r}).", fields_hint(cls, field)
+            f"{where}, {field}: {first['msg']} (given: {first['input']!r}).",
+            fields_hint(cls, field),
         ) from error
 
 

@@ -32,7 +32,10 @@ class Recipe:
     steps: tuple[Pass, ...]
 
     def apply(
-        self, model: Model, job: Job, each: Callable[[Pass, Model], object] = lambda step, model: None
+        self,
+        model: Model,
+        job: Job,
+        each: Callable[[Pass, Model], object] = lambda step, model: None,
     ) -> Model:
         """The model after every pass; `each` sees the result of one."""
         for step in self.steps:

@@ -44,9 +44,7 @@ def compare(
     return tuple(rows)
 
 
-def _row(
-    data: Dataset, runners: tuple[Runner, Runner], job: Job, must_gain: bool
-) -> Comparison:
+def _row(data: Dataset, runners: tuple[Runner, Runner], job: Job, must_gain: bool) -> Comparison:
     inputs, targets = data.part("test")
     right: list[NDArray[np.bool_]] = [
         runner.first_output(inputs, job).argmax(axis=1) == targets for runner in runners

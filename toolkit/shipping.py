@@ -1,15 +1,14 @@
 """From a proven file to devices and back: package, deploy, bundle, watch, on a workspace."""
 
-import json
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edge_targets.catalog import Place, Target, targets
+from edge_targets.catalog import targets
+from edge_targets.catalog.base import Place, Target
 from edge_targets.catalog.browser import bundle as write_bundle
 from edge_targets.package import SigningKey, public_key, signing_key
-from edge_targets.runtime.contract import Manifest, Profile
-from edge_targets.runtime.durable import replace_file
+from edge_targets.runtime.contract import Profile
 from edge_targets.runtime.errors import IntegrityError, UnknownNameError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit import shelf
@@ -137,9 +136,7 @@ def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) ->
     with tempfile.TemporaryDirectory() as folder:
         done = target.deploy(package_file(shelves, packed, folder), place, job)
     facts = {**device.facts, "package": package_name, "version": done.version}
-    shelves.put(
-        "devices", device_name, {}, facts, "deploy", {"package": package_name}, (packed,)
-    )
+    shelves.put("devices", device_name, {}, facts, "deploy", {"package": package_name}, (packed,))
     return Deployed(
         device_name,
         package_name,

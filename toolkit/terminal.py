@@ -9,7 +9,7 @@ from toolkit.report import Interval, Result
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
 SAMPLE = 12  # list members shown in one line
 
@@ -52,11 +52,15 @@ def show(result: Result, console: "Console") -> None:
     fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
     following = fields.pop("next")
     tables = {key: value for key, value in fields.items() if is_table(value)}
-    lines = {k: v for k, v in fields.items() if k not in tables and v not in ((), {}, "", None)}
-    if lines:
-        width = max(len(title(key)) for key in lines)
-        for key, value in lines.items():
-            console.print(f"{title(key):<{width}}  {text(value)}", highlight=False, markup=False)
+    lines = [
+        line
+        for key, value in fields.items()
+        if key not in tables and value not in ((), {}, "", None)
+        for line in flattened(title(key), value)
+    ]
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, words in lines:
+        console.print(f"{name:<{width}}  {words}", highlight=False, markup=False)
     for key, rows in tables.items():
         console.print(table(title(key), rows))
     if not result.ok:
@@ -65,6 +69,13 @@ def show(result: Result, console: "Console") -> None:
         console.print("Next:", style="dim")
         for command in following:
             console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def flattened(name: str, value: Any) -> list[tuple[str, str]]:
+    """A field as lines; facts that hold facts get a line each."""
+    if isinstance(value, Mapping) and any(isinstance(v, Mapping | list) for v in value.values()):
+        return [line for key, inner in value.items() for line in flattened(title(key), inner)]
+    return [(name, text(value))] if value not in ((), [], {}, "", None) else []
 
 
 def is_table(value: Any) -> bool:
@@ -101,8 +112,10 @@ def cell(column: str, value: Any) -> Any:
     if column in {"passed", "alarm"} and isinstance(value, bool):
         good = value == (column == "passed")
         return Text("yes" if value else "no", style="green" if good else "bold red")
-    if column == "digest":
-        return str(value)[:12]
+    if column in {"digest", "sha256"}:
+        return Text(str(value)[:12])
+    if column == "created":
+        return Text(str(value)[:19].replace("T", " "))
     return Text(text(value))
 
 
@@ -119,7 +132,10 @@ def text(value: Any) -> str:
     if isinstance(value, Interval):
         return f"{value.value:.4f} ({value.low:.4f} to {value.high:.4f})"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text(inner)}" for key, inner in value.items() if inner is not None)
+        known = {
+            key: text(inner) for key, inner in value.items() if inner not in (None, "", [], ())
+        }
+        return ", ".join(f"{title(key)} {words}" for key, words in known.items())
     if isinstance(value, tuple | list):
         shown = ", ".join(text(inner) for inner in value[:SAMPLE])
         return shown + (f" … ({len(value)})" if len(value) > SAMPLE else "")

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from edge_targets.runtime.contract import Profile
+from edge_targets.runtime.errors import RecipeError
 from edge_targets.runtime.sketch import Sketch
 from toolkit.drift import DriftTest, drift_tests
 from toolkit.drift.base import occupied
@@ -84,6 +85,8 @@ def watch(
         min_samples: a device with fewer items is listed, and not scored.
         model: its name, for the report.
     """
+    if not 0 < alpha < 1:
+        raise RecipeError(f"alpha is a chance between 0 and 1, not {alpha}.", "Try 0.01.")
     tests = tests or [drift_tests[name]() for name in drift_tests.names()]
     tests = [test.model_validate({**test.model_dump(), "alpha": alpha}) for test in tests]
     groups = sorted(live.items(), key=itemgetter(0))
@@ -128,10 +131,14 @@ class _Pair:
         self.device = device
         self.feature = feature
         self.live = live
-        self.old = reference.sketches[feature]
-        self.new = live.sketches.get(feature, self.old.empty())
-        self.reference_samples = _items(reference, self.old)
-        self.samples = _items(live, self.new)
+        old = reference.sketches[feature]
+        new = live.sketches.get(feature, old.empty())
+        self.reference_samples = _items(reference, old)
+        self.samples = _items(live, new)
+        self.old = thinned(old, self.reference_samples)
+        self.new = thinned(new, self.samples)
+        values = new.count + new.nulls
+        self.nulls = new.nulls / values if values else None
         self.note = self._obstacle(min_samples)
 
     def _obstacle(self, min_samples: int) -> str:
@@ -146,8 +153,6 @@ class _Pair:
         return ""
 
     def rows(self, tests: Sequence[DriftTest], comparisons: int) -> Iterator[DriftRow]:
-        values = self.new.count + self.new.nulls
-        nulls = self.new.nulls / values if values else None
         for test in tests:
             score, threshold = self._score(test, comparisons)
             yield DriftRow(
@@ -158,7 +163,7 @@ class _Pair:
                 threshold=threshold,
                 alarm=score is not None and threshold is not None and score > threshold,
                 samples=self.live.samples,
-                nulls=nulls,
+                nulls=self.nulls,
                 note=self.note,
             )
 
@@ -168,6 +173,15 @@ class _Pair:
         bins = len(occupied(self.old, self.new)[0])
         threshold = test.threshold(self.reference_samples, self.samples, bins, comparisons)
         return test.score(self.old, self.new), threshold if math.isfinite(threshold) else None
+
+
+def thinned(sketch: Sketch, items: int) -> Sketch:
+    """The same shares with counts of items: drift tests take every count for independent."""
+    values = sketch.count + sketch.nulls
+    if values <= items:
+        return sketch
+    counts = [round(count * items / values) for count in sketch.counts]
+    return replace(sketch, counts=counts, nulls=round(sketch.nulls * items / values))
 
 
 def _items(profile: Profile, sketch: Sketch) -> int:

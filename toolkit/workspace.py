@@ -224,7 +224,9 @@ class Workspace:
             return self.get(kind, rest)
         found = [kind for kind in kinds if name in self.names(kind)]
         if len(found) > 1:
-            raise UnknownNameError(f"single thing named {name!r}, but", name, [f"{k}/{name}" for k in found])
+            raise UnknownNameError(
+                f"single thing named {name!r}, but", name, [f"{k}/{name}" for k in found]
+            )
         if not found:
             known = sorted({known for kind in kinds for known in self.names(kind)})
             raise UnknownNameError(" or ".join(k.removesuffix("s") for k in kinds), name, known)

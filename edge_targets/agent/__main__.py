@@ -16,7 +16,7 @@ from edge_targets.agent.agent import Agent
 from edge_targets.agent.home import Home, Running
 from edge_targets.agent.server import Server
 from edge_targets.runtime.durable import storing
-from edge_targets.runtime.errors import EdgeError, StorageError
+from edge_targets.runtime.errors import DeviceError, EdgeError, StorageError
 
 log = logging.getLogger("edge_targets.agent")
 
@@ -38,7 +38,7 @@ def main(words: list[str] | None = None) -> int:
             begin_log(home)
             serve(home, options.host, options.port)
     except EdgeError as error:
-        log.error("%s %s", error, error.hint)  # noqa: TRY400 - a user's problem, not ours
+        log.error("%s %s", error, error.hint)
         sys.stderr.write(f"{error}\n{error.hint}\n")
         return 1
     return 0
@@ -63,7 +63,8 @@ def serve(home: Home, host: str, port: int) -> None:
     agent = Agent(home)
     with listening(agent, host, port) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: server.stopped.set())
+            # in a thread: the handler may interrupt `wait` below while it holds the event's lock
+            signal.signal(number, lambda *_: threading.Thread(target=server.stopped.set).start())
         agent.start()
         folder = os.stat(home.root)  # noqa: PTH116 - compared with samestat
         while not server.stopped.wait(LOOK_S):
@@ -91,7 +92,7 @@ def listening(agent: Agent, host: str, port: int) -> Iterator[Server]:
     try:
         server = Server(agent, host, port)
     except (OSError, OverflowError) as error:
-        raise StorageError(
+        raise DeviceError(
             f"Cannot listen at {host}:{port}: {error}.", "Choose another port, or 0 for a free one."
         ) from error
     with server:

@@ -13,6 +13,7 @@ agent.log            what happened
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from edge_targets.runtime.contract import Wire, texts
 from edge_targets.runtime.durable import replace_file, storing
 from edge_targets.runtime.errors import DataError, DeviceError
 
+ATTEMPTS = 20  # a second in all
 DEVICE = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
@@ -142,12 +144,18 @@ class Home:
         with storing(self.root):
             handle = os.open(self.root / self.lock_name, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise DeviceError(
-                    f"Another agent runs in {self.root}.", "Stop it first, or use another folder."
-                ) from error
+            # somebody who only looks (`running`) holds it for a moment too
+            for attempt in range(ATTEMPTS):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if attempt == ATTEMPTS - 1:
+                        raise DeviceError(
+                            f"Another agent runs in {self.root}.",
+                            "Stop it first, or use another folder.",
+                        ) from error
+                    time.sleep(0.05)
             yield
         finally:
             os.close(handle)

@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -98,8 +99,8 @@ class Server(ThreadingHTTPServer):
         finally:
             self.free.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("connection of %s ended", client_address, exc_info=True)
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        log.debug("connection of %s ended: %s", client_address, sys.exc_info()[1])
 
     def reserve(self, size: int) -> None:
         with self.reserving:
@@ -143,10 +144,10 @@ class Handler(BaseHTTPRequestHandler):
         self.timed.deadline = time.monotonic() + HEAD_S
         super().handle_one_request()
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class finds it by this name
+    def do_GET(self) -> None:
         self.respond("GET")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.respond("POST")
 
     def respond(self, method: str) -> None:
@@ -243,7 +244,12 @@ class Handler(BaseHTTPRequestHandler):
                 if not self.rfile.read1(CHUNK):
                     break
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def send_error(
+        self,
+        code: int,
+        message: str | None = None,
+        explain: str | None = None,  # noqa: ARG002
+    ) -> None:
         """What the base class refuses: a request line or headers that cannot be read."""
         self.unread = True
         self.close_connection = True

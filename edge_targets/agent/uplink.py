@@ -149,10 +149,8 @@ class Uplink(threading.Thread):
     def post(self, batch: list[Waiting]) -> set[str]:
         """The ids among `batch` that the collector has on its disk."""
         body = f'{{"schema":1,"records":[{",".join(one.body for one in batch)}]}}'
-        answer: dict[str, Any] = post_json(
-            self.settings.collector.rstrip("/") + "/v1/records", body
-        )
-        found = answer.get("accepted")
+        address = self.settings.collector.rstrip("/") + "/v1/records"
+        found = post_json(address, body).get("accepted")
         if not isinstance(found, list):
             raise DeviceError(
                 f"{self.settings.collector} acknowledged nothing.", "Is it a collector?"

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import edge_targets
+from edge_targets.catalog.base import Deployment, Facts, Place, Status, Target
 from edge_targets.package import unpack, verify
 from edge_targets.package.archive import archive
 from edge_targets.runtime.contract import SCHEMA, FileFact, Manifest, plain
@@ -28,6 +31,44 @@ class Bundle:
     directory: Path
     files: int
     size_bytes: int
+
+
+class Browser(Target):
+    """Its address is the folder that a web server offers; the pages there look after themselves."""
+
+    title: ClassVar = "Browser"
+    formats: ClassVar = ("onnx",)
+    facts: ClassVar = Facts(
+        ram_bytes=1 << 30,  # what a tab may take on a phone; WebAssembly itself ends at 4 GiB
+        flash_bytes=1 << 30,  # of its cache
+        cores=1,
+        cpu="wasm32 with SIMD",
+    )
+
+    def deploy(self, package: Path, place: Place, job: Job) -> Deployment:
+        """Replace the bundle in the folder.
+
+        The difference of the golden outputs is not a number: every page that opens finds out by
+        itself, and refuses the model when it is too large.
+        """
+        folder = Path(place.address).expanduser().resolve()
+        bundle(package, folder, place.trusted, job)
+        return Deployment(folder.as_uri(), verify(package, place.trusted).version, math.nan)
+
+    def status(self, place: Place) -> Status:
+        folder = Path(place.address).expanduser().resolve()
+        try:
+            found = json.loads((folder / INDEX).read_text())
+            return Status("ready", folder.as_uri(), found["model"], found["version"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return Status("empty")
+
+    def stop(self, place: Place) -> None:
+        """Nothing runs there: whoever serves the folder is stopped where it was started."""
+
+    def flush(self, place: Place) -> int:
+        """Pages send by themselves, once a minute and when they are left: none wait here."""
+        return 0
 
 
 def bundle(
@@ -54,11 +95,7 @@ def bundle(
         )
     _check_replaceable(folder)
     manifest = verify(package, trusted)
-    if manifest.format != "onnx":
-        raise UnsupportedError(
-            f"A browser cannot run {manifest.name!r}: its format is {manifest.format}.",
-            "Build the model with --format onnx and package that artifact.",
-        )
+    Browser().fits(manifest, package.stat().st_size)
     with storing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -24,7 +24,7 @@ Then = Callable[[Result], object]
 class Page(QWidget):
     """Base of all pages. `title`, `icon` and `order` place it in the navigation.
 
-    A page runs one job at a time (`self.runner`) and asks short questions beside it
+    A page shows nothing before its first `refresh`. It runs one job at a time (`self.runner`) and asks short questions beside it
     (`self.ask`). Every problem of either is shown in its banner.
     """
 
@@ -139,9 +139,10 @@ class Page(QWidget):
         self._queue, self._then = list(commands), then
         self._run_next()
 
-    def ask(self, command: Command, answered: Then) -> None:
+    def ask(self, answered: Then, *commands: Command) -> None:
+        """Ask short questions beside the job; `answered` gets the result of each."""
         if self.session.exists:
-            self.asker.ask(command, answered)
+            self.asker.ask(answered, *commands)
 
     def cancel(self) -> None:
         self.runner.cancel()

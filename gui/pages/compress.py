@@ -51,6 +51,7 @@ class Compress(Page):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        self._known: dict[str, Row] = {}  # what was learnt of a file, by its digest
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
             column.setSpacing(14)
@@ -177,6 +178,24 @@ class Compress(Page):
         self.model.offer(models)
         self.built.offer(models)
         self.refresh_commands()
+        self._list_files()
+
+    def _list_files(self) -> None:
+        """The files there are; what is known of each is asked once, and kept."""
+        made = [item for item in self.session.items if item.get("kind") == "artifacts"]
+        self.files.fill([self._known.get(str(item["digest"]), item) for item in made])
+        unknown = [item for item in made if str(item["digest"]) not in self._known]
+        if unknown:
+            asked = (("show", f"artifacts/{item['name']}") for item in unknown)
+            self.ask(self._learn_file, *asked)
+
+    def _learn_file(self, result: Result) -> None:
+        facts: Row = result.get("facts") or {}
+        lineage: tuple[Row, ...] = tuple(result.get("lineage") or ({},))
+        digest = str(lineage[0].get("digest", ""))
+        self._known[digest] = {"name": result.get("name"), **facts, **(facts.get("parity") or {})}
+        made = [item for item in self.session.items if item.get("kind") == "artifacts"]
+        self.files.fill([self._known.get(str(item["digest"]), item) for item in made])
 
     def _show_result(self, result: Result) -> None:
         before, after = result.get("size_before"), result.get("size_after")
@@ -190,8 +209,6 @@ class Compress(Page):
 
     def _show_files(self, result: Result) -> None:
         made = list(result.get("artifacts", ()))
-        names = {row.get("name") for row in made}
-        self.files.fill([*made, *(r for r in self.files.rows.rows if r.get("name") not in names)])
         if not result.get("ok", True):
             failed = ", ".join(str(row.get("name")) for row in made if not row.get("passed"))
             self.banner.show_problem(

@@ -101,7 +101,7 @@ class Deploy(Page):
             Empty(
                 "server",
                 "No devices yet",
-                "A simulated one is a folder on this machine; a Raspberry Pi is reached over SSH.",
+                "A simulated one is a folder on this machine; others have an agent's address.",
                 add,
             ),
         )
@@ -116,7 +116,7 @@ class Deploy(Page):
         self.adding = QWidget()
         self.device_name = named(QLineEdit(placeholderText="Name"), "Name of the device")
         self.address = named(
-            QLineEdit(placeholderText="Folder, or user@host"), "Address of the device"
+            QLineEdit(placeholderText="Folder, or http://HOST:PORT"), "Address of the device"
         )
         self.device_target = Choice("Target of the device", people=True)
         self.device_target.offer([name for name in targets.names() if name != BROWSER])
@@ -182,7 +182,7 @@ class Deploy(Page):
         if not name:
             raise Incomplete("Give the device a name.")
         if not address:
-            raise Incomplete("Say where it is: a folder, or user@host.")
+            raise Incomplete("Say where it is: a folder for the simulator, or http://HOST:PORT.")
         return ("device", "add", name, address, "--target", self.device_target.chosen)
 
     def bundle_command(self) -> Command:
@@ -213,7 +213,7 @@ class Deploy(Page):
 
     def ask_devices(self) -> None:
         if self.session.names("devices"):
-            self.ask(("device", "list"), self._show_devices)
+            self.ask(self._show_devices, ("device", "list"))
         else:
             self.table.fill(())
 

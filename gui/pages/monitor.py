@@ -164,7 +164,7 @@ class Monitor(Page):
     def watch(self) -> None:
         self.banner.hide()
         if self.model.chosen:
-            self.ask(self.watch_command(), self.show_report)
+            self.ask(self.show_report, self.watch_command())
 
     def _repeat(self, on: bool) -> None:
         if on:

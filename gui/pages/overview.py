@@ -97,6 +97,7 @@ class Overview(Page):
             demo,
             digits,
         )
+        self.demo = demo
         card = Card()
         card.add(self.welcome, 1)
         return card
@@ -105,7 +106,7 @@ class Overview(Page):
         return () if self.session.exists else (("init", str(self.session.workspace)),)
 
     def _demo(self) -> tuple[Command, ...]:
-        return (*self._init(), ("demo",))
+        return (("demo", str(self.session.workspace)),)
 
     def _digits(self) -> tuple[Command, ...]:
         return (*self._init(), ("data", "add", "digits", "--name", "digits"))
@@ -138,7 +139,7 @@ class Overview(Page):
             self.beside.setCurrentIndex(0)
         else:
             self.command = ("show", f"{row['kind']}/{row['name']}")
-            self.ask(self.command, self._show_thing)
+            self.ask(self._show_thing, self.command)
         self._show_command(self.command)
 
     def _show_thing(self, result: Result) -> None:

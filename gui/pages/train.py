@@ -138,7 +138,6 @@ class Train(Page):
         self.model_name = named(QLineEdit(placeholderText="Name"), "Name of the model")
         self.model_name.textEdited.connect(self.refresh_commands)
         self.parameters = QVBoxLayout()
-        self.form: Form | None = None
         card.add(form_rows(("Network", self.network)))
         card.add(self.parameters)
         card.add(self.settings)
@@ -185,7 +184,6 @@ class Train(Page):
     def train_command(self) -> Command:
         if not self.data.chosen:
             raise Incomplete("Add data first.")
-        assert self.form is not None
         name = self.model_name.text().strip() or self._model_name()
         return (
             "train", self.data.chosen, "--network", self.network.chosen,
@@ -232,7 +230,7 @@ class Train(Page):
         self.facts.setText("")
         self.table.fill(())
         if self.data.chosen:
-            self.ask(("data", "show", self.data.chosen), self._show_data)
+            self.ask(self._show_data, ("data", "show", self.data.chosen))
         self.refresh_commands()
 
     def _show_data(self, result: Result) -> None:
@@ -269,6 +267,9 @@ class Train(Page):
         for tile, key in ((self.test, "test"), (self.validation, "validation")):
             interval = result.get(key) or {}
             tile.show_figure(wording.percent(interval.get("value")), wording.between(interval))
+        what = wording.words(str(result.get("metric", "accuracy")))
+        self.test.name.setText(f"{what} on test")
+        self.validation.name.setText(f"{what} on validation")
         self.count.show_figure(
             wording.count(result.get("parameters")),
             f"{result.get('name', '')}, {result.get('epochs', '?')} epochs",

@@ -80,7 +80,6 @@ class Action(QWidget):
         row.setSpacing(10)
         row.addWidget(self.line, 1)
         row.addWidget(self.button)
-        self.refresh()
 
     def commands(self) -> tuple[Command, ...]:
         asked = self._commands()

@@ -50,7 +50,6 @@ class Service(QWidget):
         self.runner.progressed.connect(self._show_event)
         self.runner.failed.connect(self.failed)
         self.runner.running_changed.connect(self._show_running)
-        self.refresh()
 
     def refresh(self) -> None:
         try:

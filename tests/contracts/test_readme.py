@@ -1,9 +1,11 @@
 """What the README promises a stranger is typed and holds."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,52 +17,81 @@ MINUTES = 60  # seconds
 
 @dataclass(frozen=True)
 class Command:
-    """One line `$ sanderling …` of a ```console block; `# exits 3` at its end is its promise."""
+    """A line `$ sanderling …` (or `$ cd …`) of a ```console block; `# exits 3` is its promise."""
 
+    program: str
     words: tuple[str, ...]
-    exits: int
+    exits: int = 0
 
 
 def commands(text: str) -> list[Command]:
-    """Lines of all console blocks in order; a line that ends with `\\` goes on in the next."""
+    """Those of all console blocks, in order; a line that ends with `\\` goes on in the next.
+
+    Output, and commands for the shell (git, pip, make), are passed over. What runs until it is
+    stopped (serve, collect, gui) belongs into a block of another kind, such as ```sh.
+    """
     found = []
     for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            if not line.startswith("$ sanderling"):
-                continue  # output, or a command for the shell (git clone, pip install, make)
-            promise = re.search(r"#\s*exits (\d+)\s*$", line)
-            words = shlex.split(line.removeprefix("$ sanderling"), comments=True)
-            found.append(Command(tuple(words), int(promise[1]) if promise else 0))
+            if not re.match(r"\$ (sanderling|cd) ", line):
+                continue
+            program, *words = shlex.split(line.removeprefix("$ "), comments=True)
+            promise = re.search(r"# *exits (\d+)\s*$", line)
+            found.append(Command(program, tuple(words), int(promise[1]) if promise else 0))
     return found
+
+
+def sanderling(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "toolkit", *words],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=10 * MINUTES,
+        check=False,
+    )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder; whatever devices are started below it are stopped in the end."""
+    yield tmp_path
+
+    for workspace in tmp_path.rglob("sanderling.toml"):
+        listed = sanderling("device", "list", "--json", folder=workspace.parent)
+        for device in json.loads(listed.stdout).get("devices", []):
+            sanderling("device", "stop", device["name"], folder=workspace.parent)
 
 
 def test_commands_are_read_from_console_blocks_alone() -> None:
     text = (
-        "```console\n$ git clone x\n$ sanderling data add 'a b.csv' \\\n    --name d  # adds\n"
+        "```console\n$ git clone x\n$ cd x\n"
+        "$ sanderling data add 'a b.csv' \\\n    --name d  # adds\n"
         "added d\n$ sanderling watch m  # exits 3\n```\n\n```sh\n$ sanderling no\n```\n"
     )
 
     assert commands(text) == [
-        Command(("data", "add", "a b.csv", "--name", "d"), 0),
-        Command(("watch", "m"), 3),
+        Command("cd", ("x",)),
+        Command("sanderling", ("data", "add", "a b.csv", "--name", "d")),
+        Command("sanderling", ("watch", "m"), exits=3),
     ]
 
 
-def test_every_command_of_the_readme_does_what_it_promises(tmp_path: Path) -> None:
+def test_every_command_of_the_readme_does_what_it_promises(desk: Path) -> None:
     promised = commands((ROOT / "README.md").read_text())
-    assert promised, "README.md has no ```console block with a line `$ sanderling …` to test."
+    assert any(command.program == "sanderling" for command in promised), (
+        "README.md has no ```console block with a line `$ sanderling …` to test."
+    )
 
     # The blocks are one session: each command finds what those before it made.
+    folder = desk
     for command in promised:
-        ran = subprocess.run(
-            [sys.executable, "-m", "toolkit", *command.words],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=10 * MINUTES,
-            check=False,
-        )
+        if command.program == "cd":
+            folder /= command.words[0]
+            folder.mkdir(exist_ok=True)  # a clone's name: no clone is made here
+            continue
+        ran = sanderling(*command.words, folder=folder)
         typed = shlex.join(("sanderling", *command.words))
         assert ran.returncode == command.exits, f"$ {typed}\n{ran.stdout}\n{ran.stderr}"
 

@@ -120,6 +120,19 @@ def test_without_its_own_metadata_it_says_how_to_install(tmp_path: Path) -> None
     assert by_name(result)["sanderling"]["mend"] == "pip install -e '.[all]'"
 
 
+def test_the_command_line_itself_works_without_the_extras(base: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from toolkit.cli import main; sys.exit(main(['doctor', '--json']))"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code, str(base)]
+
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=base)
+
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["ok"]
+
+
 def test_nothing_heavy_is_imported(base: Path) -> None:
     loaded = examine_in(base)["loaded"]
 
@@ -147,7 +160,7 @@ def test_a_workspace_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Pat
     assert by_name(plain(found))["Writing"] == {
         "name": "Writing",
         "found": str(tmp_path),
-        "needed_for": "keeping models and telemetry",
+        "needed_for": "a workspace",
         "passed": True,
         "mend": "",
         "required": True,

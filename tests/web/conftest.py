@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -49,7 +49,7 @@ class Digits:
     """A trained model as ONNX bytes, and the scans it has never seen."""
 
     model: bytes
-    train: NDArray[np.float32]  # shape (N, 1, 8, 8), 0–16
+    train: NDArray[np.float32]  # shape (N, 1, 8, 8), 0 to 16
     test: NDArray[np.float32]  # shape (360, 1, 8, 8)
     truth: NDArray[np.int64]  # shape (360,)
 
@@ -73,7 +73,7 @@ def digits() -> Digits:
     train, test, labels, truth = train_test_split(
         images, scans.target, test_size=360, stratify=scans.target, random_state=0
     )
-    network = MLPClassifier((48,), early_stopping=True, max_iter=200, random_state=0)
+    network = MLPClassifier((48,), max_iter=300, tol=1e-3, random_state=0)
     network.fit(train.reshape(len(train), 64), labels)
     return Digits(to_onnx(network), train * 16, test * 16, truth)
 
@@ -157,8 +157,7 @@ def bundled(package: Path, web: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @contextlib.contextmanager
-def serving(folder: Path, routes: Sequence["BaseRoute"] = ()) -> Iterator[str]:
-    """The real server in a thread, at the address it reports; stopped by cancelling its job."""
+def running(folder: Path, routes: Sequence["BaseRoute"]) -> Iterator[str]:
     events: Queue[Event] = Queue()
     job = Job(events.put)
     ended: list[BaseException] = []
@@ -177,6 +176,16 @@ def serving(folder: Path, routes: Sequence["BaseRoute"] = ()) -> Iterator[str]:
         job.cancel()
         thread.join()
         assert [type(error) for error in ended] == [Cancelled]
+
+
+Serving = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    """Gives `serving(folder, routes=())`, which starts the real server and tells its address."""
+    with contextlib.ExitStack() as servers:
+        yield lambda folder, routes=(): servers.enter_context(running(folder, routes))
 
 
 @pytest.fixture(scope="module")

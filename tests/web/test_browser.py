@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,278 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from edge_targets.runtime.contract import Manifest, Profile, Record
+from edge_targets.runtime.contract import Manifest, Profile, Record, Tensor
 from edge_targets.runtime.profiler import Profiler
-from tests.web.conftest import Digits, serving, tensor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+Serving = Callable[..., str]
+
+
+@dataclass
+class Visit:
+    """An open page and all that went on in it."""
+
+    page: "Page"
+    address: str
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def ask(self, script: str, argument: object = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+    def predict(self, images: Any) -> Any:
+        """Through the page's own hook; `images` has shape (N, 1, 8, 8)."""
+        words = {"image": {"shape": list(images.shape), "data": images.reshape(-1).tolist()}}
+        return self.ask("words => window.sanderling.predict(words)", words)
+
+
+def visit(browser: "Browser", address: str, **options: Any) -> Visit:
+    page = browser.new_page(**options)
+    seen = Visit(page, address)
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.on("console", lambda line: seen.complaints.append(f"{line.type}: {line.text}"))
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    # the policy's own event also tells of what the console does not
+    page.add_init_script(
+        "addEventListener('securitypolicyviolation', e => console.log(`csp: ${e.blockedURI}`))"
+    )
+    page.goto(address)
+    return seen
+
+
+@dataclass
+class Mailbox:
+    """A same-origin collector as small as can be: keeps what it was sent."""
+
+    records: list[Record] = field(default_factory=list)
+
+    async def receive(self, request: Any) -> Any:
+        from starlette.responses import JSONResponse
+
+        body = await request.json()
+        records = [Record.from_json(one) for one in body["records"]]
+        self.records.extend(records)
+        return JSONResponse({"accepted": [record.id for record in records]})
+
+
+@pytest.fixture(scope="module")
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture(scope="module")
+def opened(
+    chromium: "Browser", serving: Serving, bundled: Path, mailbox: Mailbox
+) -> Iterator[Visit]:
+    from starlette.routing import Route
+
+    # under a sub-path, as on a shared server: nothing may ask for an absolute address
+    address = serving(bundled, [Route("/v1/records", mailbox.receive, methods=["POST"])])
+    seen = visit(chromium, address)
+    seen.ask("window.sanderling.ready")
+    yield seen
+    seen.page.close()
+
+
+def test_the_browser_answers_as_the_desktop_on_the_whole_test_split(
+    opened: Visit, digits: Any
+) -> None:
+    expected = digits.answers(digits.test)
+
+    found = opened.predict(digits.test)
+
+    labels = [int(answer["label"]) for answer in found["answers"]]
+    shares = np.asarray(found["outputs"]["probabilities"]["data"]).reshape(360, 10)
+    assert labels == expected.argmax(axis=1).tolist()
+    assert np.abs(shares - expected).max() <= 1e-5
+    assert np.mean(labels == digits.truth) > 0.95  # and the model is one that has learned
+    confidences = [answer["confidence"] for answer in found["answers"]]
+    assert confidences == pytest.approx(expected.max(axis=1).tolist(), abs=1e-5)
+
+
+def test_inputs_that_do_not_fit_are_refused_in_the_words_of_a_device(opened: Visit) -> None:
+    script = "words => window.sanderling.predict(words).catch(error => error.message)"
+
+    message = opened.ask(script, {"image": {"shape": [1, 1, 4, 4], "data": [0.0] * 16}})
+
+    assert message == "Input image has shape [1, 1, 4, 4]; the model takes [-1, 1, 8, 8]."
+
+
+def test_telemetry_goes_out_after_consent_only_and_counts_as_python_does(
+    opened: Visit, mailbox: Mailbox, digits: Any, bundled: Path
+) -> None:
+    opened.predict(digits.test[:50])
+    before = opened.ask("window.sanderling.flush()")
+
+    opened.page.locator("#consent").check()
+    opened.predict(digits.test[50:170])
+    opened.predict(digits.test[170:180])
+    after = opened.ask("window.sanderling.flush()")
+
+    assert before == {"sent": 0, "left": 0}
+    assert after == {"sent": 1, "left": 0}
+    [record] = mailbox.records
+    assert record.device.startswith("browser-")
+    assert (record.model, record.samples) == ("digits", 130)
+    native = counted(bundled / "package", digits, slice(50, 180))
+    assert {name: s.counts for name, s in record.sketches.items()} == native
+    assert record.latency_ms.count == 2
+
+
+def counted(folder: Path, digits: Any, items: slice) -> dict[str, list[int]]:
+    """The counts that the profiler makes here, on the outputs of onnxruntime here."""
+    manifest = Manifest.parse((folder / "manifest.json").read_text())
+    profile = Profile.parse((folder / "profile.json").read_text())
+    profiler = Profiler(manifest, profile, "desktop")
+    images = digits.test[items]
+    shares = digits.answers(images)
+    profiler.observe(
+        {"image": Tensor(images.shape, images.reshape(-1).tolist())},
+        {"probabilities": Tensor(shares.shape, shares.reshape(-1).tolist())},
+        1.0,
+    )
+    record = profiler.close()
+    assert record is not None
+    return {name: sketch.counts for name, sketch in record.sketches.items()}
+
+
+def test_consent_taken_back_stops_the_sending(opened: Visit, mailbox: Mailbox, digits: Any) -> None:
+    opened.page.locator("#consent").check()
+    opened.page.locator("#consent").uncheck()
+    sent = len(mailbox.records)
+
+    opened.predict(digits.test[:5])
+
+    assert opened.ask("window.sanderling.flush()") == {"sent": 0, "left": 0}
+    assert len(mailbox.records) == sent
+    assert opened.ask("localStorage.length") == 0
+
+
+STROKES = {
+    0: [[(0.5 + 0.22 * np.sin(a), 0.5 - 0.36 * np.cos(a)) for a in np.linspace(0, 2 * np.pi, 24)]],
+    1: [[(0.42, 0.3), (0.52, 0.15), (0.52, 0.85)]],
+    7: [[(0.28, 0.15), (0.7, 0.15), (0.58, 0.45), (0.42, 0.85)]],
+}
+
+
+def draw(page: "Page", strokes: list[list[tuple[float, float]]]) -> None:
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    for stroke in strokes:
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=4)
+        page.mouse.up()
+
+
+@pytest.mark.parametrize("digit", STROKES)
+def test_a_drawn_digit_is_read(opened: Visit, digit: int) -> None:
+    page = opened.page
+    page.locator("#clear").click()
+
+    draw(page, STROKES[digit])
+    page.locator("#bars li.best").wait_for()
+
+    shares = [float(share.rstrip(" %")) for share in page.locator("#bars .share").all_inner_texts()]
+    assert sum(shares) == pytest.approx(100, abs=0.6)  # ten numbers rounded to 0.1
+    page.get_by_role("status").filter(has_text=str(digit)).wait_for(timeout=5000)
+    page.locator("#clear").click()
+    assert page.locator("#verdict").inner_text() == "\N{EN DASH}"
+
+
+def test_a_digit_can_be_drawn_with_the_keyboard(opened: Visit) -> None:
+    page = opened.page
+    page.locator("#clear").click()
+    page.locator("#pad").focus()
+
+    for key in ["ArrowUp"] * 6 + [" "] + ["ArrowDown"] * 12 + [" "]:
+        page.keyboard.press(key)
+
+    page.get_by_role("status").filter(has_text="1").wait_for(timeout=5000)
+    page.keyboard.press("Escape")
+    assert page.locator("#verdict").inner_text() == "\N{EN DASH}"
+
+
+def test_an_example_is_classified_with_one_click(opened: Visit) -> None:
+    page = opened.page
+
+    page.get_by_role("button", name="Example 4", exact=True).click()  # one golden input a digit
+
+    page.get_by_role("status").filter(has_text="3").wait_for(timeout=5000)
+
+
+def test_the_runtime_is_the_same_files_in_the_browser(opened: Visit, bundled: Path) -> None:
+    # a fresh interpreter, so that nothing the page imported itself can help
+    script = """async () => {
+      const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", document.baseURI));
+      const python = await loadPyodide({ indexURL: new URL("pyodide/", document.baseURI).href });
+      const zip = await (await fetch("runtime.zip")).arrayBuffer();
+      python.FS.writeFile("/tmp/runtime.zip", new Uint8Array(zip));
+      return python.runPython(`
+import importlib, json, pkgutil, sys
+sys.path.insert(0, "/tmp/runtime.zip")
+import edge_targets.runtime as runtime
+found = [m.name for m in pkgutil.walk_packages(runtime.__path__, "edge_targets.runtime.")]
+failed = {}
+for name in found:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        failed[name] = repr(error)
+json.dumps([found, failed, sys.modules["edge_targets"].__file__])
+`);
+    }"""
+
+    found, failed, origin = json.loads(opened.ask(script))
+
+    assert "edge_targets.runtime.engines.onnx" in found
+    assert failed == {}
+    assert origin.startswith("/tmp/runtime.zip/")
+
+
+def test_no_other_host_is_asked_and_nothing_complains(opened: Visit, digits: Any) -> None:
+    opened.predict(digits.test[:1])
+
+    assert {urlsplit(url).netloc for url in opened.requests} == {urlsplit(opened.address).netloc}
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("member", ["model.onnx", "golden.json", "manifest.json"])
+def test_a_package_that_was_touched_is_refused_in_words(
+    member: str, chromium: "Browser", serving: Serving, bundled: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundled, copy)
+    file = copy / "package" / member
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+    seen = visit(chromium, serving(copy))
+    told = seen.ask("window.sanderling.ready.then(() => 'believed', error => error.message)")
+
+    # one bit in the middle of the manifest may hit any field; of the others the hash tells
+    assert told != "believed"
+    assert member == "manifest.json" or "is not the file that was packed" in told
+    assert seen.page.locator("#failure").inner_text().startswith(told)
+    seen.page.close()
+
+
+def test_outputs_that_differ_from_the_packed_ones_are_refused(
+    chromium: "Browser", serving: Serving, bundled: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundled, copy)
+    manifest = json.loads((copy / "package" / "manifest.json").read_text())
+    manifest["tolerance"] = -1.0  # no answer can be as near as that
+    (copy / "package" / "manifest.json").write_text(json.dumps(manifest))
+
+    seen = visit(chromium, serving(copy))
+    told = seen.ask("window.sanderling.ready.then(() => 'believed', error => error.message)")
+
+    assert "answers its golden inputs" in told
+    seen.page.close()

@@ -38,7 +38,9 @@ def split_items(
                 "Name it with --set split_column=COLUMN.",
             )
         split = _by_key(keys, by, shares, np.random.default_rng(seed))
-    empty = [name for i, name in enumerate(("train", "validation", "test")) if not (split == i).any()]
+    empty = [
+        name for i, name in enumerate(("train", "validation", "test")) if not (split == i).any()
+    ]
     if empty:
         raise DataError(
             f"{count} items are too few: the {empty[0]} part would be empty.",

@@ -7,34 +7,36 @@ import numpy as np
 
 from toolkit.flatbuffer.graph import Graph, Node
 
-MOVES = frozenset(
-    "Concat DepthToSpace Expand Flatten Gather Identity MaxPool Relu Reshape Slice Split Squeeze "
-    "Transpose Unsqueeze".split()
-)
+MOVES = {
+    "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Relu",
+    "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
 """Give back values they took: the output may be stored like the input."""
 
-DENSE = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-ARITHMETIC = frozenset(
-    "Add AveragePool Clip GlobalAveragePool HardSwish LeakyRelu Max Min Mul Pad ReduceMean Resize "
-    "Sub".split()
-)
+DENSE = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+ARITHMETIC = {
+    "Add", "AveragePool", "Clip", "GlobalAveragePool", "HardSwish", "LeakyRelu", "Max", "Min",
+    "Mul", "Pad", "ReduceMean", "Resize", "Sub",
+}  # fmt: skip
 """TFLite has int8 kernels for these whatever the scales.
 
 Sigmoid, Tanh and Softmax stay out: their kernels write with a scale of 1/256 or 1/128 only,
 which is not the one the quantizer chose.
 """
 
-VARIADIC = frozenset({"Add", "Concat", "Max", "Min", "Mul", "Sub"})
+VARIADIC = {"Add", "Concat", "Max", "Min", "Mul", "Sub"}
 
 
 def propagate(graph: Graph) -> Graph:
     """Let values that only moved stay int8 where no pair stands behind the move."""
     stored = dict(graph.quantizations)
     for node in graph.nodes:
-        given = {stored.get(name) for name in data_inputs(node)}
-        if node.op in MOVES and len(given) == 1 and None not in given:
+        if node.op not in MOVES:
+            continue
+        first, *others = [stored.get(name) for name in data_inputs(node)]
+        if first and all(other == first for other in others):
             for name in node.outputs:
-                stored.setdefault(name, *given)
+                stored.setdefault(name, first)
     return replace(graph, quantizations=stored)
 
 
@@ -51,7 +53,8 @@ def is_integer(node: Node, graph: Graph) -> bool:
         return False
     if not all(is_int8(name, graph) for name in data_inputs(node)):
         return False
-    return CONDITIONS.get(node.op, lambda node, graph: True)(node, graph)
+    condition = CONDITIONS.get(node.op)
+    return condition is None or condition(node, graph)
 
 
 def data_inputs(node: Node) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ def matmul(node: Node, graph: Graph) -> bool:
     return len(graph.shapes[node.inputs[1]]) == 2 and has_int8_weights(node, graph, 1)
 
 
-def averages_whole_windows(node: Node, graph: Graph) -> bool:
+def averages_whole_windows(node: Node, _: Graph) -> bool:
     """The kernel leaves padding out of the average; correcting that takes floats."""
     given = node.attributes
     padded = any(given.get("pads", ())) or given.get("auto_pad", "NOTSET").startswith("SAME")

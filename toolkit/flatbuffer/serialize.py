@@ -28,9 +28,12 @@ INT8_VERSIONS = {
     "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
     "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2,
     "MINIMUM": 2, "MUL": 2, "PAD": 2, "PADV2": 2, "RELU": 2, "RELU6": 2, "SLICE": 2,
-    "STRIDED_SLICE": 2, "SUB": 2, "TRANSPOSE": 2, "TRANSPOSE_CONV": 2,
+    "STRIDED_SLICE": 2, "SUB": 2, "TRANSPOSE": 2,
 }  # fmt: skip
 """The version that brought int8: a runtime older than that refuses the file at loading."""
+
+VERSIONS = {"BROADCAST_TO": 2, "TRANSPOSE_CONV": 3}
+"""Where the first version was never released, or knows no bias."""
 
 PER_CHANNEL_DENSE = 12  # version of FULLY_CONNECTED; older ones would apply one scale to all
 
@@ -141,8 +144,8 @@ def _operator(
 
 def _version(operation: Operation) -> int:
     first = next(tensor for tensor in operation.inputs if tensor)
-    if operation.code == "TRANSPOSE_CONV":
-        return 3  # with a bias
+    if operation.code in VERSIONS:
+        return VERSIONS[operation.code]
     if first.dtype != "int8":
         return 1
     weights = operation.inputs[1] if len(operation.inputs) > 1 else None

@@ -93,7 +93,7 @@ def loadable(data: bytes, file: Path) -> None:
 
     try:
         onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no other base
+    except Exception as error:
         raise IntegrityError(
             f"{file} is ONNX, but the runtime refuses it: {str(error).splitlines()[0]}",
             "Update onnxruntime, or export the model with standard operators.",

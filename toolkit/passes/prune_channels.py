@@ -24,9 +24,9 @@ class PruneChannels(Pass):
     epochs: Annotated[
         int, Field(ge=0, le=10_000, description="Passes over the data to recover; 0 for none.")
     ] = 15
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, description="Step size of the recovery.")
-    ] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Step size of the recovery.")] = (
+        1e-3
+    )
     seed: Annotated[int, Field(ge=0, description="Seed of the recovery.")] = 0
 
     def apply(self, model: Model, job: Job) -> Model:

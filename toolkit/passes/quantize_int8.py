@@ -52,9 +52,7 @@ class QuantizeInt8(Pass):
         job.step("quantize int8", 1, 1)
         return model.with_graph(quantized)
 
-    def _quantize(
-        self, graph: bytes, name: str, items: NDArray[np.float32], job: Job
-    ) -> bytes:
+    def _quantize(self, graph: bytes, name: str, items: NDArray[np.float32], job: Job) -> bytes:
         from onnxruntime.quantization import (
             CalibrationMethod,
             QuantFormat,

@@ -26,7 +26,7 @@ export class AnswerCard {
     const unit = output?.unit ? ` ${output.unit}` : "";
     element("verdict").textContent = label ?? values.map(short).join("  ") + unit;
     element("sure").textContent = confidence === undefined ? "" : `${percent(confidence)} sure`;
-    element("latency").textContent = `${latencyMs.toFixed(latencyMs < 10 ? 2 : 0)} ms`;
+    element("latency").textContent = `engine ${latencyMs.toFixed(latencyMs < 10 ? 2 : 0)} ms`;
     const best = values.indexOf(Math.max(...values));
     this.#rows.forEach((row, index) => {
       fill(row, values[index] ?? 0, index === best);

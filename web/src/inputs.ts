@@ -65,8 +65,8 @@ function drawCard(
   return {
     show: (example) => {
       clearTimeout(timer);
-      pad.clear();
       showInk(seen, inkOf(example[layout.name]?.data ?? [], layout), layout);
+      pad.showPicture(seen);
     },
     clear,
   };

@@ -69,6 +69,8 @@ async function start() {
     cards.show(example);
     void classify(example, true);
   });
+  element("answer").hidden = false;
+  element("sharing").hidden = false;
   await sharing.open();
   return { name, version, difference };
 }
@@ -90,7 +92,7 @@ async function flush(): Promise<Flushed> {
 
 function showStage(stage: Stage, ms: number): void {
   const chip = element(`stage-${stage}`);
-  chip.textContent = `${stage} ready`;
+  chip.textContent = chip.textContent.replace("starting", "ready");
   chip.title = `after ${(ms / 1000).toFixed(1)} s`;
   chip.className = "ready";
 }

@@ -10,6 +10,7 @@ export class Sketchpad {
   #strokes: Point[][] = [];
   #drawing: Point[] | null = null;
   #cursor: Point | null = null; // the keyboard's pen
+  #picture: HTMLCanvasElement | null = null; // an example, shown where one would draw
 
   /** `onChange(settled)`: settled is false while the pen is down. */
   constructor(
@@ -39,6 +40,14 @@ export class Sketchpad {
   clear(): void {
     this.#strokes = [];
     this.#drawing = null;
+    this.#picture = null;
+    this.paint();
+  }
+
+  /** Show a picture instead of strokes; the next stroke begins a drawing of its own. */
+  showPicture(picture: HTMLCanvasElement): void {
+    this.clear();
+    this.#picture = picture;
     this.paint();
   }
 
@@ -50,6 +59,7 @@ export class Sketchpad {
     if (!context || side === 0) return;
     context.scale(side, side);
     context.strokeStyle = getComputedStyle(this.canvas).color;
+    if (this.#picture) paintPicture(context, this.#picture, context.strokeStyle);
     trace(context, this.#strokes, PEN);
     if (!this.#cursor) return;
     context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
@@ -114,6 +124,7 @@ export class Sketchpad {
   }
 
   #begin(point: Point): void {
+    this.#picture = null;
     this.#drawing = [point];
     this.#strokes.push(this.#drawing);
     this.#changed(false);
@@ -152,7 +163,7 @@ export function rasterise(strokes: readonly Stroke[], layout: ImageLayout): Floa
   return meanPool(alpha, canvas.width, canvas.height, width, height);
 }
 
-/** Show ink shares as pixels, in the colours of the page. */
+/** Show ink shares as pixels: black, the more opaque the more ink. */
 export function showInk(
   canvas: HTMLCanvasElement,
   ink: ArrayLike<number>,
@@ -164,10 +175,23 @@ export function showInk(
   if (!context) return;
   const image = context.createImageData(layout.width, layout.height);
   for (let i = 0; i < ink.length; i++) {
-    const grey = 255 * (1 - Math.min(1, Math.max(0, ink[i] ?? 0)));
-    image.data.set([grey, grey, grey, 255], 4 * i);
+    image.data[4 * i + 3] = 255 * Math.min(1, Math.max(0, ink[i] ?? 0));
   }
   context.putImageData(image, 0, 0);
+}
+
+/** The picture over the whole unit square, each pixel a square, its ink in `colour`. */
+function paintPicture(
+  context: CanvasRenderingContext2D,
+  picture: HTMLCanvasElement,
+  colour: string,
+): void {
+  context.imageSmoothingEnabled = false;
+  context.drawImage(picture, 0, 0, 1, 1);
+  context.globalCompositeOperation = "source-in";
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  context.globalCompositeOperation = "source-over";
 }
 
 function trace(

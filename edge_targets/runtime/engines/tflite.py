@@ -1,6 +1,8 @@
 """LiteRT, the TensorFlow Lite interpreter of today; `tflite_runtime` where only that is there."""
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,10 +25,11 @@ class LiteRT(Engine):
         self.signature = signature
         try:
             # the interpreter reads the file while it runs: give it bytes of its own
-            self.runner = interpreter.Interpreter(
-                model_content=model.read_bytes(), num_threads=threads
-            )
-            self.runner.allocate_tensors()
+            with quiet():
+                self.runner = interpreter.Interpreter(
+                    model_content=model.read_bytes(), num_threads=threads
+                )
+                self.runner.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise IntegrityError(
                 f"LiteRT cannot load {model.name}: {error}",
@@ -54,3 +57,17 @@ class LiteRT(Engine):
                 found.append(self.runner.get_tensor(self.outputs[name]))
         stacked = {name: np.concatenate(found) for name, found in rows.items()}
         return {name: Tensor(value.shape, value.reshape(-1)) for name, value in stacked.items()}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the line that LiteRT's C++ prints for every model; its errors are raised anyway."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

@@ -1,6 +1,7 @@
 """Reference profiles: bins that fit what the values are."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_edges_ascend_are_finite_and_few(values: np.ndarray) -> None:
     edges = quantile_edges(finite)
 
     assert all(math.isfinite(edge) for edge in edges)
-    assert all(a < b for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a < b for a, b in pairwise(edges))
     assert len(edges) <= 25
 
 

@@ -44,7 +44,8 @@ class Csv(Source):
         bool, Field(description="Whether the first line names the columns; else they are c0, c1 …")
     ] = True
     categories: Annotated[
-        tuple[str, ...], Field(description="Columns to read as categories though they look numeric.")
+        tuple[str, ...],
+        Field(description="Columns to read as categories though they look numeric."),
     ] = ()
     ignore: Annotated[tuple[str, ...], Field(description="Columns to leave out.")] = ()
 
@@ -73,7 +74,9 @@ class Csv(Source):
         if not columns:
             raise DataError(f"{table.file} has no column but the target.", "Add a feature column.")
         names = tuple(column.name for column in columns)
-        spec = TensorSpec("features", (-1, len(names)), meaning="one row of the table", columns=names)
+        spec = TensorSpec(
+            "features", (-1, len(names)), meaning="one row of the table", columns=names
+        )
         facts = Facts(str(table.file), spec, labels, target, tuple(columns))
         return Samples(facts, np.stack(values, axis=1), targets, self._keys(table))
 
@@ -81,7 +84,9 @@ class Csv(Source):
         try:
             with file.open(newline="", encoding="utf-8-sig") as stream:
                 reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
-                rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+                rows = [
+                    (reader.line_num, row) for row in reader if any(cell.strip() for cell in row)
+                ]
         except FileNotFoundError as error:
             raise DataError(f"{file} is not there.", "Check the path.") from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -22,9 +22,7 @@ class ImageFolder(Source):
 
     height: Annotated[int, Field(ge=1, le=4096, description="Pixels, after resizing.")] = 32
     width: Annotated[int, Field(ge=1, le=4096, description="Pixels, after resizing.")] = 32
-    colour: Annotated[
-        Literal["rgb", "grey"], Field(description="Three channels, or one.")
-    ] = "rgb"
+    colour: Annotated[Literal["rgb", "grey"], Field(description="Three channels, or one.")] = "rgb"
 
     @classmethod
     def accepts(cls, location: str) -> bool:
@@ -69,7 +67,12 @@ class ImageFolder(Source):
                     raise DataError(f"{file} has more than {PIXELS} pixels.", "Make it smaller.")
                 converted = image.convert("RGB" if self.colour == "rgb" else "L")
                 pixels = np.asarray(converted.resize((self.width, self.height)), np.float32)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as error:
+        except (
+            UnidentifiedImageError,
+            OSError,
+            Image.DecompressionBombError,
+            SyntaxError,
+        ) as error:
             raise DataError(
                 f"{file} is not an image that can be read: {error}.",
                 "Replace the file or take it out of the folder.",

@@ -110,7 +110,7 @@ def weights_of(compiler: Compiler, node: Node) -> tuple[Array, Quantization | No
 
 
 def bias_of(compiler: Compiler, node: Node, outputs: int, x: Tensor, weights: Tensor) -> Tensor:
-    """The third input or zeros; for integers in the scale of the accumulator, input times weight."""
+    """The third input or zeros; for integers with the accumulator's scale, input times weight."""
     name = node.inputs[2] if node.has(2) else ""
     values = compiler.constant_input(node, 2)
     values = np.zeros(1) if values is None else values

@@ -38,8 +38,7 @@ def gemm(compiler: Compiler, node: Node) -> None:
         raise node.unsupported("scales a product of inputs", "Put a Mul behind it.")
     a, b = compiler.take(node, 0), compiler.take(node, 1)
     shape = compiler.shape(node.outputs[0])
-    options = {"adjY": bool(given.get("transB"))}
-    result = compiler.emit("BATCH_MATMUL", [a, b], shape, **options)
+    result = compiler.emit("BATCH_MATMUL", [a, b], shape, adjY=bool(given.get("transB")))
     if node.has(2) or node.activation:
         more = compiler.take(node, 2) if node.has(2) else compiler.scalar(0, a)
         result = compiler.emit(
@@ -66,7 +65,7 @@ def matmul(compiler: Compiler, node: Node) -> None:
 
 
 def dense(compiler: Compiler, node: Node, is_transposed: bool, alpha: float, beta: float) -> None:
-    """x · weights + bias, the weights stored as (outputs, inputs)."""
+    """Multiply by weights stored as (outputs, inputs), and add the bias."""
     weights, stored = weights_of(compiler, node)
     x = compiler.take(node)
     if not is_transposed:

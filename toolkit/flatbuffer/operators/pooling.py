@@ -30,7 +30,7 @@ def max_pool(compiler: Compiler, node: Node) -> None:
     x, window = plane(compiler, node), window_for(compiler, node)
     window = grown(compiler, node, window)
     x, padding = pad_plane(compiler, x, window, LOWEST)
-    give_plane(compiler, node, pool(compiler, node, "MAX_POOL_2D", x, window, padding))
+    give_plane(compiler, node, pool(compiler, "MAX_POOL_2D", x, window, padding))
 
 
 def average_pool(compiler: Compiler, node: Node) -> None:
@@ -39,7 +39,7 @@ def average_pool(compiler: Compiler, node: Node) -> None:
     window = grown(compiler, node, declared)
     includes = bool(node.attributes.get("count_include_pad"))
     if not includes and kernel_padding(window, x.shape[1:3]) is Padding.SAME:
-        result = pool(compiler, node, "AVERAGE_POOL_2D", x, window, Padding.SAME)
+        result = pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.SAME)
         give_plane(compiler, node, result)  # this kernel leaves its padding out, too
         return
     rows, columns = (
@@ -48,7 +48,7 @@ def average_pool(compiler: Compiler, node: Node) -> None:
     )
     pads = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
     x = pad(compiler, x, pads)
-    result = pool(compiler, node, "AVERAGE_POOL_2D", x, window, Padding.VALID)
+    result = pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.VALID)
     factors = math.prod(window.kernel) / (rows[:, None] * columns[None, :])
     if not (factors == 1).all():
         constant = compiler.writer.constant(factors.astype(np.float32)[None, :, :, None])
@@ -91,9 +91,7 @@ def line_counts(size: int, window: Window, axis: int, declared: int | None) -> A
     return np.array([counts[start : start + window.extent[axis]].sum() for start in starts])
 
 
-def pool(
-    compiler: Compiler, node: Node, code: str, x: Tensor, window: Window, padding: Padding
-) -> Tensor:
+def pool(compiler: Compiler, code: str, x: Tensor, window: Window, padding: Padding) -> Tensor:
     size = x.shape[1:3]
     inner = replace(window, before=(0, 0), after=(0, 0)) if padding is Padding.VALID else window
     return compiler.emit(

@@ -20,10 +20,10 @@ LONGEST = 512  # steps: beyond that the file is mostly operators
 
 @dataclass(frozen=True)
 class Cell:
-    """One direction's weights: `inputs` (gates · H, I), `states` (gates · H, H), biases (gates · H)."""
+    """One direction's weights, the gates' rows below each other."""
 
-    inputs: Array
-    states: Array
+    inputs: Array  # shape (gates · hidden, features)
+    states: Array  # shape (gates · hidden, hidden)
     input_bias: Array
     state_bias: Array
     hidden: int

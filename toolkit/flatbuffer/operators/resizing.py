@@ -1,6 +1,6 @@
 """Resize: many conventions in ONNX, three in TFLite."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -10,6 +10,12 @@ from toolkit.flatbuffer.layout import Layout
 from toolkit.flatbuffer.operators.base import Translation
 from toolkit.flatbuffer.operators.shaping import selected
 
+ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "round_prefer_ceil": lambda at: np.floor(at + 0.5),
+    "round_prefer_floor": lambda at: np.ceil(at - 0.5),
+}
 HALF_PIXEL = {"half_pixel", "pytorch_half_pixel"}
 
 
@@ -54,12 +60,7 @@ def nearest(compiler: Compiler, node: Node, scales: list[float]) -> None:
     """One kernel where it picks the same pixels; else the pixels by their indices."""
     x = compiler.take(node, 0, Layout.LAST)
     size = compiler.shape(node.outputs[0])[2:]
-    rounding = {
-        "ceil": np.ceil,
-        "floor": np.floor,
-        "round_prefer_ceil": lambda at: np.floor(at + 0.5),
-        "round_prefer_floor": lambda at: np.ceil(at - 0.5),
-    }[node.attributes.get("nearest_mode", "round_prefer_floor")]
+    rounding = ROUNDINGS[node.attributes.get("nearest_mode", "round_prefer_floor")]
     picked = [
         rounding(coordinates(node, scale, n, m)).clip(0, n - 1).astype(np.int32)
         for scale, n, m in zip(scales, x.shape[1:3], size, strict=True)

@@ -1,0 +1,134 @@
+"""Take pictures of every page, light and dark, in the real window on a real workspace.
+
+    python docs/screenshots.py WORKSPACE [--out docs/images] [--live]
+
+Draws under Xvfb where it is installed, else with Qt's offscreen platform. With `--live` the
+pages first do their work (train, compress, build), and what they make stays in the workspace.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDTH, HEIGHT = 1280, 820
+LIMIT_S = 300  # the longest job of --live
+PAINT_S = 0.4  # what a page needs to be drawn after its last answer
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Take pictures of every page.")
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--live", action="store_true", help="let the pages do their work first")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+@contextmanager
+def display() -> Any:
+    """The name of a fresh X display; None where there is no Xvfb."""
+    if not shutil.which("Xvfb"):
+        yield None
+        return
+    reader, writer = os.pipe()
+    words = ["Xvfb", "-displayfd", str(writer), "-screen", "0", f"{WIDTH + 80}x{HEIGHT + 80}x24"]
+    server = subprocess.Popen(words, pass_fds=[writer], stderr=subprocess.DEVNULL)
+    os.close(writer)
+    try:
+        with os.fdopen(reader) as told:
+            number = told.readline().strip()
+        yield f":{number}" if number else None
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def outside() -> int:
+    words = [sys.executable, __file__, *sys.argv[1:], "--inside"]
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    common = {**os.environ, "PYTHONPATH": paths}
+    with display() as name:
+        if name:
+            under_x = {**common, "DISPLAY": name, "QT_QPA_PLATFORM": "xcb"}
+            if subprocess.run(words, env=under_x, check=False).returncode == 0:
+                return 0
+            print("Qt does not run under Xvfb here: drawing offscreen.", file=sys.stderr)
+    return subprocess.run(words, env={**common, "QT_QPA_PLATFORM": "offscreen"}).returncode
+
+
+def inside(chosen: argparse.Namespace) -> int:
+    from PySide6.QtCore import QSettings, QSize
+
+    from gui import theme
+    from gui.app import application
+    from gui.runner import Runner
+    from gui.session import Session
+    from gui.window import Window
+
+    app = application()
+    theme.apply(app, "light")
+    with tempfile.NamedTemporaryFile(suffix=".ini") as file:
+        settings = QSettings(file.name, QSettings.Format.IniFormat)
+        window = Window(Session(chosen.workspace), settings, "light")
+        window.resize(QSize(WIDTH, HEIGHT))
+        window.show()
+
+        def busy() -> bool:
+            return any(runner.running for runner in window.findChildren(Runner))
+
+        def settle() -> None:
+            until = time.monotonic() + LIMIT_S
+            while time.monotonic() < until:
+                quiet = time.monotonic() + PAINT_S
+                while time.monotonic() < quiet:
+                    app.processEvents()
+                    time.sleep(0.01)
+                if not busy():
+                    return
+
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        settle()
+        for name in ("overview", "train", "compress", "deploy", "monitor"):
+            page: Any = window.visit(name)
+            settle()
+            for step in steps(name, page, chosen.live):
+                step()
+                settle()
+            for look in ("light", "dark"):
+                window.set_theme(look)
+                settle()
+                path = chosen.out / f"{name}-{look}.png"
+                window.grab().save(str(path))
+                print(path)
+        window.close()
+    return 0
+
+
+def steps(name: str, page: Any, live: bool) -> list[Callable[[], object]]:
+    """What a person would do on a page before it is worth a picture."""
+    if name == "overview":
+        found = page.session.names("packages") or page.session.names("models")
+        return [lambda: page.table.select(found[-1])] if found else []
+    if name == "monitor":
+        return [page.watch] if page.session.names("packages") else []
+    if not live:
+        return []
+    if name == "train":
+        return [page.start.trigger]
+    if name == "compress":
+        return [page.compress.trigger, page.build.trigger]
+    return []
+
+
+if __name__ == "__main__":
+    given = parse()
+    raise SystemExit(inside(given) if given.inside else outside())

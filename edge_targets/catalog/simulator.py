@@ -1,0 +1,99 @@
+"""A folder of this machine with a real agent on loopback: the same code that runs on a board."""
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from edge_targets.agent.home import Home, Running, Settings, TrustedKeys, child_environment
+from edge_targets.catalog.base import AgentTarget, Facts, Place
+from edge_targets.runtime.errors import DeviceError
+from edge_targets.runtime.events import Job
+from edge_targets.transport import Local, get_json
+
+START_S = 60.0  # a cold start loads a runtime from disk: seconds, more when the machine is busy
+STOP_S = 60.0  # running requests end, the last window is kept
+LOOK_S = 0.05
+OUTPUT = "agent.out"  # what the process prints; empty unless it could not even start its log
+
+
+class Simulator(AgentTarget):
+    """Its address is a folder, made on first use, or http://… of an agent that runs."""
+
+    title: ClassVar = "Simulator"
+    formats: ClassVar = ("onnx", "tflite")
+    facts: ClassVar = Facts(ram_bytes=1 << 30, flash_bytes=4 << 30, cores=1, cpu="this machine")
+
+    def find(self, place: Place) -> str | None:
+        if "://" in place.address:
+            return super().find(place)
+        running = home_of(place).running()
+        return running.url or None if running else None
+
+    def ready(self, place: Place, job: Job) -> str:
+        if "://" in place.address:
+            return super().ready(place, job)
+        home = home_of(place)
+        job.step("start device")
+        prepare(home, place)
+        url = self.find(place)
+        return super().ready(place, job) if url else start(home, job)
+
+    def stop(self, place: Place) -> None:
+        super().stop(place)
+        if "://" in place.address:
+            return
+        until = time.monotonic() + STOP_S
+        while home_of(place).running():
+            if time.monotonic() > until:
+                raise DeviceError(f"{place.name} does not stop.", f"See {home_of(place).log}.")
+            time.sleep(LOOK_S)
+
+
+def home_of(place: Place) -> Home:
+    return Home(Path(place.address).expanduser().resolve())
+
+
+def prepare(home: Home, place: Place) -> None:
+    """Say in the folder who the device is and whom it trusts; other settings stay as they are."""
+    Local(home.root).make()
+    known = Settings.load(home.root)
+    collector = place.collector or known.collector
+    wanted = replace(known, device=place.name, target="simulator", collector=collector)
+    if wanted != known or not (home.root / Settings.file).exists():
+        wanted.save(home.root)
+    keys = TrustedKeys.load(home.root)
+    if set(keys.keys) != set(place.trusted):
+        replace(keys, keys=place.trusted).save(home.root)
+
+
+def start(home: Home, job: Job) -> str:
+    """Start the agent, detached; its address once it answers."""
+    words = [sys.executable, "-P", "-m", "edge_targets.agent", "--root", str(home.root)]
+    (home.root / Running.file).unlink(missing_ok=True)  # of an agent that was killed
+    pid = Local(home.root).run(words, OUTPUT, child_environment())
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        job.step("start device")
+        running = home.running()
+        if running and running.url:
+            get_json(f"{running.url}/v2/health/live")
+            return running.url
+        if not alive(pid) and not home.running():
+            break
+        time.sleep(LOOK_S)
+    said = Local(home.root).get(OUTPUT).decode(errors="replace").strip()
+    raise DeviceError(
+        f"The agent in {home.root} did not start: {said[-300:] or 'it said nothing'}",
+        f"See {home.log}.",
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

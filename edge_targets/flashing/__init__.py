@@ -1,0 +1,1 @@
+"""Put a system image on an SD card."""

@@ -1,0 +1,459 @@
+"""Every operator that the compiler translates, against onnxruntime on the same numbers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.events import QUIET
+from toolkit.flatbuffer.translate import translate
+
+Array = np.ndarray[Any, Any]
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape: int) -> Array:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+IMAGE = floats(1, 4, 9, 7)
+EVEN = floats(1, 4, 8, 6)
+SERIES = floats(1, 3, 11)
+ROW = floats(1, 6)
+WITH_NANS = np.array([[1.0, np.nan, -2.0, np.nan]], np.float32)
+
+
+def graph_of(
+    nodes: Sequence[onnx.NodeProto], x: Array, constants: dict[str, Array] | None = None
+) -> onnx.ModelProto:
+    """A model from `x` with a free batch to `y`, of whatever type it has."""
+    elem = helper.np_dtype_to_tensor_dtype(x.dtype)
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("x", elem, ["batch", *x.shape[1:]])],
+        [helper.make_value_info("y", onnx.TypeProto())],
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def node(op: str, *constants: str, **attributes: Any) -> list[onnx.NodeProto]:
+    return [helper.make_node(op, ["x", *constants], ["y"], name=f"the_{op}", **attributes)]
+
+
+def chain(*steps: onnx.NodeProto) -> list[onnx.NodeProto]:
+    return list(steps)
+
+
+def step(op: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(op, inputs.split(), outputs.split(), **attributes)
+
+
+def ints(*values: int) -> Array:
+    return np.array(values, np.int64)
+
+
+@pytest.fixture
+def assert_same(run_onnx: Callable[..., Any], run_tflite: Callable[..., Any]) -> Callable[..., Any]:
+    def check(model: onnx.ModelProto, x: Array, tolerance: float = 1e-5) -> None:
+        [expected] = run_onnx(model.SerializeToString(), {"x": x})
+        [found] = run_tflite(translate(model, QUIET), {"x": x})
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=tolerance)
+
+    return check
+
+
+UNARY = (
+    "Abs Ceil Cos Elu Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Neg Relu Round "
+    "Sigmoid Sign Sin Tanh"
+).split()
+
+
+@pytest.mark.parametrize("op", UNARY)
+def test_a_function_of_one_value_is_translated(op: str, assert_same: Callable[..., None]) -> None:
+    assert_same(graph_of(node(op), IMAGE), IMAGE)
+
+
+@pytest.mark.parametrize("op", ["Sqrt", "Log", "Reciprocal"])
+def test_a_function_of_a_positive_value_is_translated(
+    op: str, assert_same: Callable[..., None]
+) -> None:
+    positive = np.abs(IMAGE) + np.float32(0.1)
+
+    assert_same(graph_of(node(op), positive), positive)
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Max", "Min"])
+@pytest.mark.parametrize("shape", [(), (7,), (4, 1, 1), (1, 4, 9, 7)])
+@pytest.mark.parametrize("behind_conv", [False, True])
+def test_two_operands_broadcast_in_either_layout(
+    op: str, shape: tuple[int, ...], behind_conv: bool, assert_same: Callable[..., None]
+) -> None:
+    constants = {"c": np.abs(floats(*shape)) + np.float32(0.5), "w": floats(4, 4, 1, 1)}
+    before = step("Conv", "x w", "m") if behind_conv else step("Identity", "x", "m")
+    if not behind_conv:
+        del constants["w"]
+
+    assert_same(graph_of(chain(before, step(op, "m c", "y")), IMAGE, constants), IMAGE)
+
+
+CONVOLUTIONS = {
+    "plain": (IMAGE, (5, 4, 3, 3), {}),
+    "padded": (IMAGE, (5, 4, 3, 3), {"pads": [1, 1, 1, 1]}),
+    "stride 2 on odd": (IMAGE, (5, 4, 3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    "stride 2 on even": (EVEN, (5, 4, 3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    "uneven": (IMAGE, (5, 4, 2, 3), {"pads": [1, 0, 0, 2], "strides": [1, 2]}),
+    "same upper": (EVEN, (5, 4, 3, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "same lower": (EVEN, (5, 4, 3, 3), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
+    "dilated": (IMAGE, (5, 4, 3, 3), {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
+    "depthwise": (EVEN, (4, 1, 3, 3), {"group": 4, "pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    "multiplied": (EVEN, (8, 1, 3, 3), {"group": 4}),
+    "grouped": (EVEN, (6, 2, 3, 3), {"group": 2, "pads": [1, 1, 1, 1]}),
+    "1-D": (SERIES, (5, 3, 3), {"pads": [1, 1], "strides": [2]}),
+    "1-D depthwise": (SERIES, (3, 1, 5), {"group": 3, "pads": [4, 4], "dilations": [2]}),
+}
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_convolution_is_translated(
+    case: str, biased: bool, assert_same: Callable[..., None]
+) -> None:
+    x, shape, attributes = CONVOLUTIONS[case]
+    constants = {"w": floats(*shape)} | ({"b": floats(shape[0])} if biased else {})
+
+    assert_same(graph_of(node("Conv", *constants, **attributes), x, constants), x)
+
+
+TRANSPOSED = {
+    "doubling": (EVEN, (4, 3, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "plain": (EVEN, (4, 3, 3, 3), {}),
+    "output padding": (
+        EVEN,
+        (4, 3, 3, 3),
+        {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+    ),
+    "output padding alone": (EVEN, (4, 3, 2, 2), {"strides": [3, 3], "output_padding": [1, 0]}),
+    "1-D": (SERIES, (3, 2, 4), {"strides": [2], "pads": [1, 1]}),
+}
+
+
+@pytest.mark.parametrize("case", TRANSPOSED)
+def test_a_transposed_convolution_is_translated(
+    case: str, assert_same: Callable[..., None]
+) -> None:
+    x, shape, attributes = TRANSPOSED[case]
+    constants = {"w": floats(*shape), "b": floats(shape[1])}
+
+    assert_same(graph_of(node("ConvTranspose", "w", "b", **attributes), x, constants), x)
+
+
+POOLS = {
+    "plain": {"kernel_shape": [2, 2], "strides": [2, 2]},
+    "padded": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+    "same": {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},
+    "uneven": {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 0, 1]},
+    "ceiling": {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1},
+    "padded ceiling": {
+        "kernel_shape": [3, 3],
+        "strides": [2, 2],
+        "pads": [1, 1, 1, 1],
+        "ceil_mode": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("case", POOLS)
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("x", [IMAGE, EVEN], ids=["odd", "even"])
+def test_a_pool_is_translated(
+    op: str, case: str, x: Array, assert_same: Callable[..., None]
+) -> None:
+    assert_same(graph_of(node(op, **POOLS[case]), x), x)
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_an_average_that_counts_its_padding_is_translated(
+    case: str, assert_same: Callable[..., None]
+) -> None:
+    attributes = POOLS[case] | {"count_include_pad": 1}
+
+    assert_same(graph_of(node("AveragePool", **attributes), EVEN), EVEN)
+
+
+SIMPLE = {
+    "1-D pool": (SERIES, node("MaxPool", kernel_shape=[3], strides=[2], pads=[1, 1]), {}),
+    "global average": (IMAGE, node("GlobalAveragePool"), {}),
+    "global maximum": (IMAGE, node("GlobalMaxPool"), {}),
+    "mean": (IMAGE, node("ReduceMean", "a", keepdims=0), {"a": ints(2, 3)}),
+    "mean of channels": (IMAGE, node("ReduceMean", "a"), {"a": ints(1)}),
+    "sum": (IMAGE, node("ReduceSum", "a", keepdims=0), {"a": ints(-1)}),
+    "maximum": (IMAGE, node("ReduceMax", "a"), {"a": ints(1, 2)}),
+    "softmax": (ROW, node("Softmax"), {}),
+    "softmax of channels": (IMAGE, node("Softmax", axis=1), {}),
+    "softmax of rows": (IMAGE, node("Softmax", axis=2), {}),
+    "log softmax": (ROW, node("LogSoftmax", axis=1), {}),
+    "argmax": (ROW, node("ArgMax", axis=1, keepdims=0), {}),
+    "flatten": (IMAGE, node("Flatten"), {}),
+    "reshape": (IMAGE, node("Reshape", "s"), {"s": ints(-1, 9, 28)}),
+    "reshape with zero": (IMAGE, node("Reshape", "s"), {"s": ints(0, -1)}),
+    "unsqueeze": (ROW, node("Unsqueeze", "a"), {"a": ints(1)}),
+    "squeeze": (ROW[:, None], node("Squeeze", "a"), {"a": ints(1)}),
+    "transpose": (IMAGE, node("Transpose", perm=[0, 2, 3, 1]), {}),
+    "slice": (
+        IMAGE,
+        node("Slice", "s", "e", "a"),
+        {"s": ints(1, -3), "e": ints(3, 2**63 - 1), "a": ints(1, 2)},
+    ),
+    "slice in steps": (
+        IMAGE,
+        node("Slice", "s", "e", "a", "t"),
+        {"s": ints(0), "e": ints(9), "a": ints(2), "t": ints(2)},
+    ),
+    "slice backwards": (
+        IMAGE,
+        node("Slice", "s", "e", "a", "t"),
+        {"s": ints(-1), "e": ints(-(2**63)), "a": ints(3), "t": ints(-1)},
+    ),
+    "columns": (ROW, node("Gather", "i", axis=1), {"i": ints(0, 3, -1)}),
+    "neighbouring columns": (ROW, node("Gather", "i", axis=1), {"i": ints(2, 3)}),
+    "one column": (ROW, node("Gather", "i", axis=1), {"i": np.array(4)}),
+    "pad": (IMAGE, node("Pad", "p"), {"p": ints(0, 0, 1, 2, 0, 0, 3, 0)}),
+    "pad with": (
+        IMAGE,
+        node("Pad", "p", "v"),
+        {"p": ints(0, 1, 0, 0, 0, 0, 0, 1), "v": np.array(2.5, np.float32)},
+    ),
+    "pad axes": (IMAGE, node("Pad", "p", "", "a"), {"p": ints(1, 2), "a": ints(3)}),
+    "reflect": (
+        IMAGE,
+        node("Pad", "p", mode="reflect"),
+        {"p": ints(0, 0, 1, 2, 0, 0, 1, 2)},
+    ),
+    "expand": (ROW[:, None], node("Expand", "s"), {"s": ints(1, 3, 6)}),
+    "tile": (ROW, node("Tile", "r"), {"r": ints(1, 2)}),
+    "clip": (
+        IMAGE,
+        node("Clip", "l", "h"),
+        {"l": np.array(-0.5, np.float32), "h": np.array(0.8, np.float32)},
+    ),
+    "relu6": (
+        9 * IMAGE,
+        node("Clip", "l", "h"),
+        {"l": np.array(0, np.float32), "h": np.array(6, np.float32)},
+    ),
+    "clip below": (IMAGE, node("Clip", "l"), {"l": np.array(0.25, np.float32)}),
+    "leaky": (IMAGE, node("LeakyRelu", alpha=0.3), {}),
+    "prelu": (IMAGE, node("PRelu", "s"), {"s": floats(4, 1, 1)}),
+    "tanh gelu": (IMAGE, node("Gelu", approximate="tanh"), {}),
+    "power": (np.abs(ROW), node("Pow", "p"), {"p": np.array(1.7, np.float32)}),
+    "square": (ROW, node("Pow", "p"), {"p": np.array(2.0, np.float32)}),
+    "cast": (10 * ROW, node("Cast", to=TensorProto.INT64), {}),
+    "equal": (np.round(ROW), node("Equal", "c"), {"c": np.round(ROW[:, :1])}),
+    "is nan": (WITH_NANS, node("IsNaN"), {}),
+    "batch normalization": (
+        IMAGE,
+        node("BatchNormalization", *"sbmv"),
+        {"s": floats(4), "b": floats(4), "m": floats(4), "v": np.abs(floats(4)) + 0.1},
+    ),
+    "batch normalization of rows": (
+        ROW,
+        node("BatchNormalization", *"sbmv"),
+        {"s": floats(6), "b": floats(6), "m": floats(6), "v": np.abs(floats(6)) + 0.1},
+    ),
+    "layer normalization": (
+        SERIES,
+        node("LayerNormalization", "s", "b"),
+        {"s": floats(11), "b": floats(11)},
+    ),
+    "instance normalization": (
+        IMAGE,
+        node("InstanceNormalization", "s", "b"),
+        {"s": floats(4), "b": floats(4)},
+    ),
+    "gemm": (
+        ROW,
+        node("Gemm", "w", "b", alpha=0.5, beta=2.0, transB=1),
+        {"w": floats(3, 6), "b": floats(3)},
+    ),
+    "gemm of a number": (ROW, node("Gemm", "w", "b"), {"w": floats(6, 3), "b": floats(1)}),
+    "matmul": (ROW, node("MatMul", "w"), {"w": floats(6, 3)}),
+    "matmul of three axes": (SERIES, node("MatMul", "w"), {"w": floats(11, 5)}),
+    "matmul of many": (SERIES, node("MatMul", "w"), {"w": floats(1, 11, 5)}),
+    "depth to space": (EVEN, node("DepthToSpace", blocksize=2), {}),
+}
+
+
+@pytest.mark.parametrize("case", SIMPLE)
+def test_an_operator_is_translated(case: str, assert_same: Callable[..., None]) -> None:
+    x, nodes, constants = SIMPLE[case]
+
+    assert_same(graph_of(nodes, x, constants), x)
+
+
+RESIZES = {
+    "torch nearest": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    "nearest": {"coordinate_transformation_mode": "half_pixel"},
+    "nearest corners": {"coordinate_transformation_mode": "align_corners"},
+    "linear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    "torch linear": {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"},
+    "linear corners": {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+    "linear asymmetric": {"mode": "linear", "coordinate_transformation_mode": "asymmetric"},
+}
+
+
+@pytest.mark.parametrize("case", RESIZES)
+@pytest.mark.parametrize("size", [(1, 4, 16, 12), (1, 4, 4, 3), (1, 4, 11, 5)])
+def test_a_resize_is_translated(
+    case: str, size: tuple[int, ...], assert_same: Callable[..., None]
+) -> None:
+    nodes = node("Resize", "", "", "s", **RESIZES[case])
+
+    assert_same(graph_of(nodes, EVEN, {"s": ints(*size)}), EVEN)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_a_recurrent_layer_starts_anew_on_every_run(
+    op: str,
+    gates: int,
+    direction: str,
+    run_onnx: Callable[..., Any],
+    run_tflite: Callable[..., Any],
+) -> None:
+    ways, hidden = 2 if direction == "bidirectional" else 1, 5
+    x = floats(1, 7, 3)
+    constants = {
+        "w": floats(ways, gates * hidden, 3),
+        "r": floats(ways, gates * hidden, hidden),
+        "b": floats(ways, 2 * gates * hidden),
+    }
+    more = {"linear_before_reset": 1} if op == "GRU" else {}
+    nodes = chain(
+        step("Transpose", "x", "t", perm=[1, 0, 2]),
+        step(op, "t w r b", "all last", hidden_size=hidden, direction=direction, **more),
+        step("Transpose", "all", "s", perm=[2, 0, 1, 3]),
+        step("ReduceMean", "s k", "m"),
+        step("Squeeze", "m k", "u"),
+        step("Transpose", "last", "v", perm=[1, 0, 2]),
+        step("Add", "u v", "y"),
+    )
+    model = graph_of(nodes, x, constants | {"k": ints(1)})
+
+    [expected] = run_onnx(model.SerializeToString(), {"x": x})
+    compiled = translate(model, QUIET)
+    once, twice = (run_tflite(compiled, {"x": np.concatenate([x, x])})[0][i] for i in (0, 1))
+
+    np.testing.assert_allclose(once, expected[0], atol=1e-5)
+    np.testing.assert_array_equal(once, twice)
+
+
+def test_channels_are_joined_split_and_chosen_in_the_layout_they_are_in(
+    assert_same: Callable[..., None],
+) -> None:
+    constants = {
+        "w": floats(4, 4, 3, 3), "a": ints(1), "s": ints(1), "e": ints(3), "i": ints(0, 2),
+        "h": ints(3, 5), "p": ints(0, 0, 0, 1, 0, 0, 1, 0),
+    }  # fmt: skip
+    nodes = chain(
+        step("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+        step("Split", "c h", "left right", axis=2),
+        step("Concat", "right left", "j", axis=2),
+        step("Concat", "j x", "k", axis=1),
+        step("Slice", "k s e a", "l"),
+        step("Pad", "l p", "o"),
+        step("Sigmoid", "o", "y"),
+    )
+    del constants["i"]
+
+    assert_same(graph_of(nodes, EVEN, constants), EVEN)
+
+
+def test_missing_values_are_replaced(assert_same: Callable[..., None]) -> None:
+    nodes = chain(step("IsNaN", "x", "n"), step("Where", "n c x", "y"))
+
+    assert_same(graph_of(nodes, WITH_NANS, {"c": floats(4)}), WITH_NANS)
+
+
+def test_categories_become_columns(assert_same: Callable[..., None]) -> None:
+    x = np.array([[0.5, 2.0, -1.0]], np.float32)
+    constants = {"i": ints(1), "k": np.array([0, 1, 2, 3], np.float32), "j": ints(0, 2)}
+    nodes = chain(
+        step("Gather", "x i", "code", axis=1),
+        step("Equal", "code k", "hit"),
+        step("Cast", "hit", "hot", to=TensorProto.FLOAT),
+        step("Gather", "x j", "rest", axis=1),
+        step("Concat", "rest hot", "y", axis=1),
+    )
+
+    assert_same(graph_of(nodes, x, constants), x)
+
+
+def test_an_integer_input_keeps_its_type(assert_same: Callable[..., None]) -> None:
+    x = np.array([[3, 1, 4]], np.int64)
+
+    assert_same(graph_of(node("Add", "c"), x, {"c": ints(1, 5, 9)}), x)
+    table = {"t": floats(8, 4)}
+    nodes = [helper.make_node("Gather", ["t", "x"], ["y"])]
+    assert_same(graph_of(nodes, x, table), x)
+
+
+def test_shapes_computed_from_shapes_become_constants(assert_same: Callable[..., None]) -> None:
+    nodes = chain(
+        step("Shape", "x", "s"),
+        step("Gather", "s z", "n"),
+        step("Concat", "n m", "t", axis=0),
+        step("Reshape", "x t", "y"),
+    )
+
+    assert_same(graph_of(nodes, IMAGE, {"z": ints(0), "m": ints(-1)}), IMAGE)
+
+
+def test_an_input_that_is_the_output_is_copied(assert_same: Callable[..., None]) -> None:
+    assert_same(graph_of(node("Identity"), ROW), ROW)
+
+
+def test_an_unknown_operator_is_named_with_its_node_and_a_way_out() -> None:
+    model = graph_of(node("Erf"), ROW)
+
+    with pytest.raises(UnsupportedError, match=r"Erf \(node 'the_Erf'\)") as caught:
+        translate(model, QUIET)
+
+    assert "--format onnx" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("nodes", "x", "constants"),
+    [
+        (node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]), IMAGE, {}),
+        (node("Elu", alpha=2.0), ROW, {}),
+        (node("Resize", "", "", "s", mode="cubic"), EVEN, {"s": ints(1, 4, 16, 12)}),
+        (node("Pad", "p", mode="edge"), ROW, {"p": ints(0, 1, 0, 1)}),
+        (node("ConvTranspose", "w", group=2), EVEN, {"w": floats(4, 1, 2, 2)}),
+        (node("Conv", "w"), floats(1, 2, 3, 4, 5), {"w": floats(1, 2, 1, 1, 1)}),
+    ],
+    ids=lambda value: value[0].op_type if isinstance(value, list) else "",
+)
+def test_an_operator_used_in_an_unknown_way_says_what_to_do(
+    nodes: list[onnx.NodeProto], x: Array, constants: dict[str, Array]
+) -> None:
+    with pytest.raises(UnsupportedError, match=f"{nodes[0].op_type} .node") as caught:
+        translate(graph_of(nodes, x, constants), QUIET)
+
+    assert caught.value.hint
+
+
+def test_an_input_with_another_free_axis_is_refused() -> None:
+    model = graph_of(node("Relu"), IMAGE)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+
+    with pytest.raises(UnsupportedError, match="axis 2 of input 'x'"):
+        translate(model, QUIET)
