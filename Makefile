@@ -16,10 +16,10 @@ BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 WEB_SOURCES := $(shell find web \( -name node_modules -o -name test \) -prune -o -type f -print)
 WEB_BUILT := edge_targets/_web/index.html
 
-.PHONY: help setup web demo test gui check bench lock clean
+.PHONY: help setup web demo test gui check bench screenshots lock clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Make .venv from requirements.lock
 	@.ci/setup venv
@@ -65,6 +65,11 @@ bench: web ## Run the benchmarks
 	@status=0; \
 	for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file || status=1; done; \
 	exit $$status
+
+screenshots: web ## Take the pictures in docs/, in the demo's workspace
+	@.ci/setup system window display
+	@[ -f demo/sanderling.toml ] || $(BIN)/sanderling demo
+	@$(BIN)/python docs/screenshots.py demo
 
 lock: ## Make requirements.lock anew from pyproject.toml
 	@.ci/setup lock

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QLineEdit,
+    QSizePolicy,
     QSpinBox,
     QWidget,
 )
@@ -73,6 +74,7 @@ def integer_field(schema: Schema) -> Field:
     box = QSpinBox()
     low = schema.get("minimum", schema.get("exclusiveMinimum", -INT_LIMIT - 1) + 1)
     high = schema.get("maximum", schema.get("exclusiveMaximum", INT_LIMIT + 1) - 1)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.setRange(max(int(low), -INT_LIMIT), min(int(high), INT_LIMIT))
     return Field(box, box.value, lambda value: box.setValue(int(value)), box.valueChanged)
 
@@ -82,6 +84,7 @@ def number_field(schema: Schema) -> Field:
     least = 10.0**-DECIMALS  # an open end of a range is this far away
     low = schema.get("minimum", schema.get("exclusiveMinimum", -REAL_LIMIT - least) + least)
     high = schema.get("maximum", schema.get("exclusiveMaximum", REAL_LIMIT + least) - least)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.setDecimals(DECIMALS)
     box.setRange(low, high)
     box.setLocale(QLocale.c())  # as on the command line, whatever the system's language
@@ -100,6 +103,7 @@ def boolean_field(_schema: Schema) -> Field:
 
 def enum_field(schema: Schema) -> Field:
     box = QComboBox()
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     for value in schema.get("enum", [schema.get("const")]):
         box.addItem(wording.words(str(value)), value)
     return Field(

@@ -100,7 +100,7 @@ QListWidget#navigation::item { padding: 9px 12px; margin: 2px 8px; color: $muted
 QListWidget::item:hover { background: $hover; }
 QListWidget::item:selected, QListWidget#navigation::item:selected { background: $selected;
   color: $accent; }
-QListWidget:focus::item:selected { border: 1px solid $accent; }
+QListWidget::item:selected:focus { border: 1px solid $accent; }
 QPushButton { background: $card; color: $text; border: 1px solid $line; border-radius: 7px;
   padding: 6px 13px; font-weight: 500; }
 QPushButton:hover { background: $hover; }
@@ -113,25 +113,30 @@ QPushButton[role="quiet"]:hover { background: $hover; }
 QPushButton[role="quiet"]:focus { border-color: $accent; }
 QPushButton:disabled, QPushButton[role="primary"]:disabled { background: $well; color: $muted;
   border-color: $line; }
+QPushButton[role="quiet"]:disabled { background: transparent; border-color: transparent; }
 QTableView { background: transparent; alternate-background-color: $alternate; border: none;
   selection-background-color: $selected; selection-color: $text; }
 QTableView::item { padding: 2px 8px; border-bottom: 1px solid $line; }
 QTableView::item:selected { background: $selected; color: $text; }
 QHeaderView { background: transparent; }
 QHeaderView::section { background: transparent; color: $muted; border: none;
-  border-bottom: 1px solid $line; padding: 5px 8px; font-weight: 500; }
+  border-bottom: 1px solid $line; padding: 5px 11px; font-weight: 500; }
 QProgressBar { background: $well; border: none; border-radius: 4px; max-height: 8px; }
 QProgressBar::chunk { background: $button; border-radius: 4px; }
-QLineEdit, QComboBox, QAbstractSpinBox { background: $card; color: $text; border: 1px solid $line;
+QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox { background: $card; color: $text;
+  border: 1px solid $line;
   border-radius: 7px; padding: 5px 10px; min-height: 18px; selection-background-color: $button; }
-QLineEdit:focus, QComboBox:focus, QAbstractSpinBox:focus { border-color: $accent; }
-QLineEdit:disabled, QComboBox:disabled, QAbstractSpinBox:disabled { background: $well;
-  color: $muted; }
+QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus { border-color: $accent; }
+QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled {
+  background: $well; color: $muted; }
 QComboBox::drop-down { border: none; width: 26px; }
 QComboBox::down-arrow { image: url($icons/chevron.svg); width: 12px; height: 12px; }
-QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; width: 20px; }
-QAbstractSpinBox::up-arrow { image: url($icons/chevron_up.svg); width: 10px; height: 10px; }
-QAbstractSpinBox::down-arrow { image: url($icons/chevron.svg); width: 10px; height: 10px; }
+QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button,
+QDoubleSpinBox::down-button { border: none; width: 20px; }
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($icons/chevron_up.svg);
+  width: 10px; height: 10px; }
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url($icons/chevron.svg);
+  width: 10px; height: 10px; }
 QComboBox QAbstractItemView { background: $card; color: $text; border: 1px solid $line;
   selection-background-color: $selected; selection-color: $text; padding: 4px; outline: none; }
 QCheckBox { spacing: 8px; }
@@ -140,6 +145,7 @@ QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $muted; bord
 QCheckBox::indicator:checked { background: $button; border-color: $button;
   image: url($icons/check.svg); }
 QCheckBox::indicator:focus { border-color: $accent; }
+QPlainTextEdit { padding: 4px; }
 QScrollArea, QScrollArea > QWidget > QWidget#body { background: transparent; border: none; }
 QScrollBar { background: transparent; border: none; }
 QScrollBar:vertical { width: 10px; }

@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 NARROW = "\u202f"  # a narrow no-break space parts thousands, and a figure from its unit
+SPELLED = {
+    "cnn": "CNN", "mlp": "MLP", "onnx": "ONNX", "tflite": "TFLite", "csv": "CSV", "psi": "PSI",
+    "pi": "Pi", "sha256": "SHA-256", "url": "URL",
+}  # fmt: skip
+"""Words that are not written like others."""
 NOTHING = "\u2013"  # an en dash: there is no figure
 
 
@@ -47,8 +52,9 @@ def between(interval: Mapping[str, Any] | None) -> str:
 
 def words(name: str) -> str:
     """A field or member name for people: `quantize_int8` is "Quantize int8"."""
-    spaced = name.replace("_", " ").replace(".", " ").strip()
-    return spaced[:1].upper() + spaced[1:]
+    parts = [SPELLED.get(word, word) for word in name.replace("_", " ").split()]
+    spaced = " ".join(parts)
+    return spaced if parts and parts[0] in SPELLED.values() else spaced[:1].upper() + spaced[1:]
 
 
 def moment(text: str) -> str:

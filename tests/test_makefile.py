@@ -2,9 +2,12 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 TARGETS = ["demo", "test", "gui", "check", "bench", "web", "lock", "setup", "clean"]
@@ -49,3 +52,22 @@ def test_the_lock_names_versions_and_no_places() -> None:
     packages = [line for line in lines if not line.startswith("#")]
     assert [line for line in packages if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
     assert "torch==2.13.0" in packages  # no local version: each machine takes its own build
+
+
+def test_the_lock_has_all_that_pyproject_asks_for() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = settings["project"]["optional-dependencies"]
+    wanted = [
+        *settings["project"]["dependencies"],
+        *settings["dependency-groups"]["dev"],
+        *(line for name, lines in extras.items() if name != "all" for line in lines),
+    ]
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line.split("==") for line in lines if "==" in line]
+    locked = {canonicalize_name(name): version for name, version in pins}
+
+    def holds(requirement: Requirement) -> bool:
+        version = locked.get(canonicalize_name(requirement.name))
+        return version is not None and version in requirement.specifier
+
+    assert [line for line in wanted if not holds(Requirement(line))] == [], "run `make lock`"

@@ -43,15 +43,18 @@ __all__ = [
 ]
 
 
-def init(directory: Path, /, *, job: Job = QUIET) -> r.Initialised:
+def init(
+    directory: Path | None = None, /, *, workspace: Path | None = None, job: Job = QUIET
+) -> r.Initialised:
     """Make a workspace: the folder that keeps models, data, packages and telemetry.
 
     Args:
-        directory: the folder; made when it is not there, left alone when it is one already.
+        directory: the folder, the current one unless given; one that is a workspace already is
+            left as it is.
     """
     from toolkit.workspace import Workspace
 
-    root = Workspace.create(directory).root
+    root = Workspace.create(directory or workspace or Path()).root
     where = f"--workspace {root}"
     return r.Initialised(
         str(root), next=(f"sanderling data add digits --name digits {where}", "sanderling doctor")
@@ -473,15 +476,17 @@ def doctor(*, workspace: Path | None = None, job: Job = QUIET) -> Result:
     return examine(workspace)
 
 
-def demo(directory: Path = Path("demo"), /, *, job: Job = QUIET) -> r.Demo:
+def demo(
+    directory: Path | None = None, /, *, workspace: Path | None = None, job: Job = QUIET
+) -> r.Demo:
     """Run the whole line once on real data: train, compress, deploy, watch, retrain.
 
     Args:
-        directory: the folder to do it in; it may not hold anything else.
+        directory: the folder to do it in, `demo` unless given; it may not hold anything else.
     """
     from toolkit.demo import run
 
-    return run(directory, job)
+    return run(directory or workspace or Path("demo"), job)
 
 
 def gui(*, workspace: Path | None = None, theme: str = "system", job: Job = QUIET) -> None:

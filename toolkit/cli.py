@@ -25,27 +25,23 @@ from edge_targets.runtime.errors import Cancelled, EdgeError
 from edge_targets.runtime.events import Event, Job
 from toolkit import api
 from toolkit.report import Result, plain
-from toolkit.terminal import Bar, show
+from toolkit.terminal import PAPER, Bar, show
 
 GOOD, PROBLEM, USAGE, GATE, CANCELLED = 0, 1, 2, 3, 130
+FLAGS = {"--json", "--driven"}
 GROUPS = {"data": "Datasets.", "device": "Places a package can go to."}
-HELP = (
-    "Takes a machine-learning model from a laptop to the edge and back.\n\n"
-    "Every command takes --workspace DIR (default: the nearest folder with sanderling.toml), "
-    "--json (one JSON object on standard output) and --help."
+HELP = "Takes a machine-learning model from a laptop to the edge and back."
+EPILOGUE = (
+    "Every command takes --workspace DIR (unless given, the nearest folder with sanderling.toml) "
+    "and --json (one JSON object on standard output)."
 )
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    given = list(sys.argv[1:] if words is None else words)
-    # these two are for every command and may stand anywhere before a lone --
-    flags = {"--json", "--driven"}
-    end = given.index("--") if "--" in given else len(given)
-    chosen = flags & set(given[:end])
-    rest = [word for i, word in enumerate(given) if i >= end or word not in flags]
-    answer = channel() if chosen else sys.stdout
-    speaker: Speaker = Driven(answer) if "--driven" in chosen else Plain(answer, "--json" in chosen)
+    flags, rest = common(list(sys.argv[1:] if words is None else words))
+    answer = channel() if flags else sys.stdout
+    speaker: Speaker = Driven(answer) if "--driven" in flags else Plain(answer, "--json" in flags)
     try:
         verb, bound, hidden = program().parse_args(rest, print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -59,11 +55,33 @@ def main(words: Sequence[str] | None = None) -> int:
     return run(verb, bound.args, bound.kwargs, "job" in hidden, speaker)
 
 
+def common(words: list[str]) -> tuple[set[str], list[str]]:
+    """The flags of every command, which may stand anywhere before a lone `--`, and the rest.
+
+    `--workspace DIR` is moved to the end, where its command takes it.
+    """
+    end = words.index("--") if "--" in words else len(words)
+    before, after = words[:end], words[end:]
+    flags = {word for word in before if word in FLAGS}
+    before = [word for word in before if word not in FLAGS]
+    if before[:1] == ["--workspace"] and len(before) > 2:
+        before = before[2:] + before[:2]
+    elif before and before[0].startswith("--workspace="):
+        before = before[1:] + before[:1]
+    return flags, before + after
+
+
 def program() -> App:
     """The commands, made from the verbs' signatures and docstrings."""
     options = Parameter(parse=re.compile("^(?!job$)"), negative=())
-    app = App("sanderling", help=HELP, version=release, default_parameter=options)
-    app.help_format = "plaintext"
+    app = App(
+        "sanderling",
+        help=HELP,
+        help_format="plaintext",
+        help_epilogue=EPILOGUE,
+        version=release,
+        default_parameter=options,
+    )
     groups = {name: App(name, help=text) for name, text in GROUPS.items()}
     for group in groups.values():
         app.command(group)
@@ -122,7 +140,8 @@ class Plain(Speaker):
         if self.as_json:
             write(self.answer, plain(result) if result is not None else {"ok": True})
         elif isinstance(result, Result):
-            show(result, Console(file=self.answer))
+            width = None if self.answer.isatty() else PAPER
+            show(result, Console(file=self.answer, width=width))
 
     def fail(self, kind: str, message: str, hint: str) -> None:
         if self.as_json:

@@ -151,11 +151,17 @@ def _read(requirement: str) -> tuple[str, str, str]:
 
 
 def _satisfies(version: str, wanted: str) -> bool:
-    """Enough for the two kinds of bound we write, `>=` and `==`; local versions do not count."""
+    """Enough for the bounds we write, `>=`, `<` and `==`; local versions do not count."""
     found = _release(version)
-    if wanted.startswith("=="):
-        return found == _release(wanted[2:])
-    return not wanted.startswith(">=") or found >= _release(wanted[2:])
+    for bound in filter(None, wanted.split(",")):
+        limit = _release(bound.lstrip("<>="))
+        if (
+            (bound.startswith("==") and found != limit)
+            or (bound.startswith(">=") and found < limit)
+            or (bound.startswith("<") and found >= limit)
+        ):
+            return False
+    return True
 
 
 def _release(version: str) -> list[int]:

@@ -9,42 +9,54 @@ from toolkit.report import Interval, Result
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
 
+PROSE = {"summary", "figures", "bound", "meaning", "mend", "note", "needed_for", "found"}
+PAPER = 120  # columns of a result that goes to a file or another program
 SAMPLE = 12  # list members shown in one line
 
 
 class Bar:
-    """A progress bar a task, drawn on the error stream so that results can be piped."""
+    """One line of progress on the error stream, so that results can be piped.
+
+    Where that stream is no terminal, a line for every new step that has no end in sight, such
+    as the address of a server.
+    """
 
     def __init__(self, console: "Console") -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self.progress: Progress = Progress(
-            TextColumn("{task.description}"),
+        self.console = console
+        self.last = ""
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             console=console,
             transient=True,
         )
-        self.task: TaskID | None = None
+        self.task = self.progress.add_task("", total=None, visible=False)
 
     def __enter__(self) -> "Bar":
-        self.progress.start()
+        if self.console.is_terminal:
+            self.progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
 
     def listen(self, event: Event) -> None:
-        if not event.total:
-            self.progress.console.print(event.message)
-            return
-        if self.task is None:
-            self.task = self.progress.add_task("")
-        self.progress.update(
-            self.task, description=event.message, completed=event.done, total=event.total
-        )
+        if self.console.is_terminal:
+            self.progress.update(
+                self.task,
+                description=event.message,
+                completed=event.done,
+                total=event.total or None,
+                visible=True,
+            )
+        elif not event.total and event.message != self.last:
+            self.console.print(event.message, markup=False, highlight=False, soft_wrap=True)
+        self.last = event.message
 
 
 def show(result: Result, console: "Console") -> None:
@@ -96,7 +108,12 @@ def table(name: str, rows: tuple[Any, ...]) -> Any:
     ]
     for column in columns:
         numeric = all(isinstance(getattr(row, column), int | float | None) for row in rows)
-        found.add_column(title(column), justify="right" if numeric else "left", overflow="fold")
+        found.add_column(
+            title(column),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=column not in PROSE,
+        )
     for row in rows:
         found.add_row(*(cell(column, getattr(row, column)) for column in columns))
     return found
@@ -130,7 +147,7 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Interval):
-        return f"{value.value:.4f} ({value.low:.4f} to {value.high:.4f})"
+        return f"{value.value:.4f} ({value.low:.3f}-{value.high:.3f})"
     if isinstance(value, Mapping):
         known = {
             key: text(inner) for key, inner in value.items() if inner not in (None, "", [], ())

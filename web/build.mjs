@@ -6,6 +6,7 @@ import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
+import { compileStdlib } from "./stdlib.mjs";
 
 const here = import.meta.dirname;
 const target = join(here, "..", "edge_targets", "_web");
@@ -96,8 +97,9 @@ await build({
 });
 await cp(join(here, "src", "index.html"), join(fresh, "index.html"));
 await cp(join(here, "src", "page.css"), join(fresh, "page.css"));
-const core = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"];
-await copy(pyodide, core, "pyodide");
+await copy(pyodide, ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm"], "pyodide");
+const stdlib = "python_stdlib.zip";
+await writeFile(join(fresh, "pyodide", stdlib), await compileStdlib(join(pyodide, stdlib)));
 // of its builds the one for the CPU alone is half the size of the others
 const engine = ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 await copy(join(ort, "dist"), engine, "ort");

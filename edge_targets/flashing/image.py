@@ -46,13 +46,7 @@ def write_image(image: Path, target: Path, job: Job, system: System | None = Non
         StorageError: the target did not take it.
     """
     with _source(image) as source, _target(target, system or System()) as (handle, room):
-        try:
-            return _write(image, source, target, handle, room, job)
-        except BaseException:
-            with suppress(OSError):  # the error that brought us here says more
-                os.pwrite(handle, bytes(CHUNK), 0)
-                os.fsync(handle)
-            raise
+        return _write(image, source, target, handle, room, job)
 
 
 def _write(
@@ -83,10 +77,16 @@ def _write(
             os.ftruncate(handle, done)
         os.fsync(handle)
     _compare(target, len(first), done, rest.digest(), job)
-    with storing(target):
-        _pwrite(handle, first, 0)
-        os.fsync(handle)
-    _compare(target, 0, len(first), hashlib.sha256(first).digest(), job)
+    try:
+        with storing(target):
+            _pwrite(handle, first, 0)
+            os.fsync(handle)
+        _compare(target, 0, len(first), hashlib.sha256(first).digest(), job)
+    except BaseException:
+        with suppress(OSError):  # the error that brought us here says more
+            _pwrite(handle, bytes(len(first)), 0)
+            os.fsync(handle)
+        raise
     return Written(done, digest.hexdigest())
 
 
@@ -101,7 +101,7 @@ def _compare(target: Path, start: int, end: int, expected: bytes, job: Job) -> N
     """Read back past the page cache, from the medium itself where the system allows it."""
     digest = hashlib.sha256()
     with storing(target), mmap.mmap(-1, CHUNK) as page:  # aligned, as direct reads want it
-        handle = _open_direct(target)
+        handle = _open_direct(target, page)
         try:
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
             for at in range(start, end, CHUNK):
@@ -118,11 +118,16 @@ def _compare(target: Path, start: int, end: int, expected: bytes, job: Job) -> N
         )
 
 
-def _open_direct(target: Path) -> int:
-    try:
-        return os.open(target, os.O_RDONLY | os.O_DIRECT)
-    except OSError:  # not every file system can
-        return os.open(target, os.O_RDONLY)
+def _open_direct(target: Path, page: mmap.mmap) -> int:
+    with suppress(OSError):  # not every file system can; some say so only when asked to read
+        handle = os.open(target, os.O_RDONLY | os.O_DIRECT)
+        try:
+            os.preadv(handle, [page], 0)
+        except OSError:
+            os.close(handle)
+        else:
+            return handle
+    return os.open(target, os.O_RDONLY)
 
 
 @contextmanager
@@ -187,8 +192,9 @@ def _unxz(file: IO[bytes]) -> Iterator[bytes]:
     data = file.read(CHUNK)
     while True:
         if decoder.eof:
-            data = (decoder.unused_data or b"").lstrip(b"\0") or file.read(CHUNK)
-            if not data.lstrip(b"\0"):
+            # zeros may follow a stream, as padding
+            data = decoder.unused_data.lstrip(b"\0") or file.read(CHUNK).lstrip(b"\0")
+            if not data:
                 break
             decoder = lzma.LZMADecompressor(memlimit=MAX_XZ_MEMORY)
         elif decoder.needs_input and not data:

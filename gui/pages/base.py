@@ -17,6 +17,9 @@ from gui.widgets.job_bar import JobBar
 from gui.widgets.service import Service
 from gui.widgets.text import label
 
+MARGIN = 24  # pixels around a page
+BAR = 10  # pixels: the width of a scroll bar in our style
+HEADER = 30  # pixels: as tall with tools beside the title as without
 Result = dict[str, Any]
 Then = Callable[[Result], object]
 
@@ -24,8 +27,8 @@ Then = Callable[[Result], object]
 class Page(QWidget):
     """Base of all pages. `title`, `icon` and `order` place it in the navigation.
 
-    A page shows nothing before its first `refresh`. It runs one job at a time (`self.runner`) and asks short questions beside it
-    (`self.ask`). Every problem of either is shown in its banner.
+    A page shows nothing before its first `refresh`. It runs one job at a time (`self.runner`)
+    and asks short questions beside it (`self.ask`); problems of both are shown in its banner.
     """
 
     title: ClassVar[str]
@@ -56,29 +59,40 @@ class Page(QWidget):
     def _lay_out(self) -> None:
         self.header = QHBoxLayout()
         self.header.setSpacing(10)
-        self.header.addWidget(label(self.title, "title"))
+        title = label(self.title, "title")
+        title.setMinimumHeight(HEADER)
+        self.header.addWidget(title)
         self.header.addStretch()
         inside = QWidget()
         inside.setObjectName("body")
         self.body = QVBoxLayout(inside)
-        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setContentsMargins(0, 0, BAR, 0)
         self.body.setSpacing(14)
+        self.footer, above = QVBoxLayout(), QVBoxLayout()
+        for part in (self.footer, above):
+            part.setContentsMargins(0, 0, BAR, 0)
+            part.setSpacing(14)
+        self.footer.addWidget(self.job_bar)
+        above.addLayout(self.header)
+        above.addWidget(self.banner)
         column = QVBoxLayout(self)
-        column.setContentsMargins(24, 18, 24, 18)
+        column.setContentsMargins(MARGIN, 18, MARGIN - BAR, 18)
         column.setSpacing(14)
-        column.addLayout(self.header)
-        column.addWidget(self.banner)
+        column.addLayout(above)
         column.addWidget(self._scroll(inside) if self.scrolls else inside, 1)
-        column.addWidget(self.job_bar)
+        column.addLayout(self.footer)
 
-    @staticmethod
-    def _scroll(inside: QWidget) -> QScrollArea:
+    def _scroll(self, inside: QWidget) -> QScrollArea:
         area = QScrollArea()
         area.setWidget(inside)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        # the bar appears in the page's margin, and what it scrolls keeps its width
+        area.verticalScrollBar().rangeChanged.connect(
+            lambda _low, high: self.body.setContentsMargins(0, 0, 0 if high else BAR, 0)
+        )
         return area
 
     @abstractmethod

@@ -78,7 +78,7 @@ class Compress(Page):
             prepare=self._write_recipe,
         )
         self.body.addLayout(columns, 1)
-        self.body.addWidget(self.compress)
+        self.footer.insertWidget(0, self.compress)
 
     def _recipe_card(self) -> Card:
         card = Card("Recipe")

@@ -1,7 +1,5 @@
 """From a file to a place: sign a package, put it on a device or into a browser."""
 
-from pathlib import Path
-
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
@@ -62,6 +60,7 @@ class Deploy(Page):
         self.target.choose("simulator")
         self.package_action = self.action("Package", "box", self.package_command, self._packaged)
         self.packaged = Elided("", "muted")
+        self.packaged.hide()
         card.add(form_rows(("File", self.artifact), ("Target", self.target)))
         card.add(self.package_action)
         card.add(self.packaged)
@@ -77,6 +76,7 @@ class Deploy(Page):
             "Deploy", "rocket", self.deploy_command, self._deployed, primary=True
         )
         self.deployed = Elided("", "muted")
+        self.deployed.hide()
         card.add(form_rows(("Package", self.package), ("Device", self.device)))
         card.add(self.deploy_action)
         card.add(self.deployed)
@@ -159,7 +159,10 @@ class Deploy(Page):
         self.open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl(self.serve.url)))
         card.header.addWidget(self.open)
         card.add(row)
+        self.bundled = Elided("", "muted")
+        self.bundled.hide()
         card.add(self.bundle_action)
+        card.add(self.bundled)
         card.add(self.serve)
         self.folder.textChanged.connect(self.refresh_commands)
         self.in_browser.currentIndexChanged.connect(self.refresh_commands)
@@ -230,6 +233,7 @@ class Deploy(Page):
             f"{result.get('name')}, version {result.get('version')}, "
             f"{wording.size(result.get('size_bytes'))}, signed with key {result.get('key_id')}"
         )
+        self.packaged.show()
         name = str(result.get("name", ""))
         (self.in_browser if result.get("target") == BROWSER else self.package).prefer(name)
 
@@ -239,13 +243,15 @@ class Deploy(Page):
             f"{result.get('device')} runs {result.get('package')}; its own answers to the golden "
             f"inputs differ by {difference} at most."
         )
+        self.deployed.show()
 
     def _added(self, result: Result) -> None:
         self.more.setChecked(False)
         self.device.prefer(str(result.get("name", "")))
 
     def _bundled(self, result: Result) -> None:
-        self.serve.said.setText(
+        self.bundled.setText(
             f"{result.get('files')} files, {wording.size(result.get('size_bytes'))}, "
-            f"in {Path(str(result.get('directory', ''))).name}: press Serve"
+            f"in {result.get('directory')}"
         )
+        self.bundled.show()

@@ -9,14 +9,14 @@ from gui import wording
 from gui.models import Column, Row
 from gui.pages.base import Page, Result
 from gui.session import Command, Session
-from gui.widgets.buttons import Button
 from gui.widgets.card import Card, Tile, tiles
 from gui.widgets.choice import Choice
-from gui.widgets.command import CommandLine, Incomplete
+from gui.widgets.command import Action, Incomplete
 from gui.widgets.empty import Empty
 from gui.widgets.legend import Legend
 from gui.widgets.rows import form_rows, named, unique_name
 from gui.widgets.table import Table
+from gui.widgets.text import label
 
 if TYPE_CHECKING:
     from gui.widgets.plot import Bars
@@ -72,22 +72,21 @@ class Monitor(Page):
         self.timer = QTimer(self, interval=EVERY_MS)
         self.timer.timeout.connect(self.watch)
         self.again.toggled.connect(self._repeat)
-        self.now = Button("Check now", "rotate", "primary")
-        self.now.clicked.connect(self.watch)
-        for part in (self.again, self.model, self.now):
+        for part in (self.again, self.model):
             self.header.addWidget(part)
         self.tiles = {
             name: Tile(name) for name in ("State", "Devices", "Items seen", "Features in alarm")
         }
         self.body.addLayout(tiles(*self.tiles.values()))
-        self.line = CommandLine()
+        self.body.addWidget(self._collector_card())
         self.body.addWidget(self._plot_card(), 3)
         self.body.addWidget(self._table_card(), 3)
-        row = QHBoxLayout()
-        row.setSpacing(14)
-        row.addWidget(self._collector_card(), 1)
-        row.addWidget(self._retrain_card(), 1)
-        self.body.addLayout(row)
+        self.body.addWidget(self._retrain_card())
+        self.now = Action(
+            session, "Check now", "magnifying-glass-chart", self.watch_command, primary=True
+        )
+        self.now.triggered.connect(self.watch)
+        self.footer.insertWidget(0, self.now)
 
     def _plot_card(self) -> Card:
         card = Card("Drift by device and feature")
@@ -104,7 +103,7 @@ class Monitor(Page):
             "Start the collector, let devices work, then press Check now.",
         )
         self.plot_place.addWidget(self.no_plot)
-        self.no_plot.setMinimumHeight(210)
+        self.no_plot.setMinimumHeight(180)
         card.add(self.plot_place, 1)
         return card
 
@@ -115,16 +114,18 @@ class Monitor(Page):
             DRIFT,
             Empty("magnifying-glass-chart", "Nothing compared yet", "The report is listed here."),
         )
-        self.table.setMinimumHeight(200)
+        self.table.setMinimumHeight(150)
         card.add(self.table, 1)
-        card.add(self.line)
         return card
 
     def _collector_card(self) -> Card:
-        card = Card("Collector")
+        card = Card()
         self.collect = self.service("Start", "play", lambda: ("collect",))
-        card.add(self.collect)
-        card.body.addStretch()
+        row = QHBoxLayout()
+        row.setSpacing(14)
+        row.addWidget(label("Collector", "heading"))
+        row.addWidget(self.collect, 1)
+        card.add(row)
         return card
 
     def _retrain_card(self) -> Card:
@@ -141,7 +142,11 @@ class Monitor(Page):
             sortable=False,
         )
         self.comparisons.hide()
-        card.add(form_rows(("Data", self.data), ("Name", self.name)))
+        row = QHBoxLayout()
+        row.setSpacing(14)
+        row.addLayout(form_rows(("Data", self.data)), 1)
+        row.addLayout(form_rows(("Name", self.name)), 1)
+        card.add(row)
         card.add(self.retrain)
         card.add(self.comparisons)
         self.data.currentIndexChanged.connect(self.refresh_commands)
@@ -180,11 +185,7 @@ class Monitor(Page):
     def refresh_commands(self) -> None:
         words = f"{self.model.chosen or 'model'}-again"
         self.name.setPlaceholderText(unique_name(words, self.session.names("models")))
-        self.now.setEnabled(bool(self.model.chosen))
-        try:
-            self.line.show_command(self.session.shell(self.watch_command()))
-        except Incomplete as missing:
-            self.line.show_reason(str(missing))
+        self.now.refresh()
         super().refresh_commands()
 
     def refresh(self) -> None:
@@ -243,7 +244,7 @@ class Monitor(Page):
             from gui.widgets.plot import Bars  # brings numpy, which the other pages do without
 
             self._bars = Bars("Score")
-            self._bars.setMinimumHeight(210)
+            self._bars.setMinimumHeight(180)
             self.plot_place.addWidget(self._bars)
         return self._bars
 

@@ -78,7 +78,7 @@ class Overview(Page):
         self.parts.addWidget(full)
         self.body.addLayout(tiles(*self.tiles.values()))
         self.body.addWidget(self.parts, 1)
-        self.body.addWidget(self.line)
+        self.footer.insertWidget(0, self.line)
 
     def _welcome(self) -> Card:
         demo = Button("Run the demo", "play", "primary")

@@ -72,7 +72,7 @@ class Train(Page):
             "Train", "play", self.train_command, self._show_result, primary=True
         )
         self.body.addLayout(columns, 1)
-        self.body.addWidget(self.start)
+        self.footer.insertWidget(0, self.start)
         self.runner.progressed.connect(self._log_event)
         self._choose_source()
         self._choose_network()

@@ -30,7 +30,7 @@ class Button(QPushButton):
         super().__init__(text)
         self._icon_name = icon_name
         self.setProperty("role", role)
-        self.setIconSize(QSize(14, 14))
+        self.setIconSize(QSize(20, 14) if text else QSize(14, 14))  # the rest parts it from text
         self._restyle()
 
     def set_icon(self, name: str) -> None:

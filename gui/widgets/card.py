@@ -47,7 +47,7 @@ class Tile(Card):
 
     def show_figure(self, figure: str, remark: str = "", tone: Tone | None = None) -> None:
         self.figure.setText(figure)
-        self.figure.set_tone(tone)
+        self.figure.set_tone("muted" if figure == NOTHING else tone)
         self.remark.setText(remark or " ")
         self.setAccessibleName(f"{self.name.text()}: {figure} {remark}".strip())
 

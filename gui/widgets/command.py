@@ -10,6 +10,7 @@ from gui.session import Command, Session
 from gui.widgets.buttons import Button, quiet
 from gui.widgets.text import Elided
 
+HEIGHT = 32  # pixels: as tall with its button as without
 COPIED_MS = 1_500  # long enough to be read
 
 
@@ -30,7 +31,8 @@ class CommandLine(QFrame):
         self.copy = quiet("copy", "Copy this command")
         self.copy.clicked.connect(self._copy)
         row = QHBoxLayout(self)
-        row.setContentsMargins(10, 2, 4, 2)
+        self.setMinimumHeight(HEIGHT)
+        row.setContentsMargins(10, 1, 4, 1)
         row.setSpacing(4)
         row.addWidget(self._shown, 1)
         row.addWidget(self.copy)
@@ -38,12 +40,12 @@ class CommandLine(QFrame):
     def show_command(self, text: str) -> None:
         self.text = text
         self._shown.setText(text)
-        self.copy.setEnabled(True)
+        self.copy.show()
 
     def show_reason(self, reason: str) -> None:
         self.text = ""
         self._shown.setText(reason)
-        self.copy.setEnabled(False)
+        self.copy.hide()
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.text)

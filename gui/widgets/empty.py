@@ -6,6 +6,8 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from gui.widgets.buttons import Button, Icon
 from gui.widgets.text import label
 
+WIDEST = 520  # pixels: longer lines are hard to read
+
 
 class Empty(QWidget):
     """A picture, a line, a hint, and where they help, buttons."""
@@ -14,6 +16,7 @@ class Empty(QWidget):
         super().__init__()
         self._line = label(line, "heading", wrap=True)
         self._hint = label(hint, "muted", wrap=True)
+        self._hint.setMaximumWidth(WIDEST)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 16, 24, 16)
         column.setSpacing(6)
@@ -22,7 +25,11 @@ class Empty(QWidget):
         column.addSpacing(4)
         for part in (self._line, self._hint):
             part.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            column.addWidget(part)
+            row = QHBoxLayout()
+            row.addStretch()
+            row.addWidget(part, 1)
+            row.addStretch()
+            column.addLayout(row)
         if buttons:
             row = QHBoxLayout()
             row.addStretch()

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from gui.widgets.text import label
 
 LABELS = 120  # pixels: so that the fields of several forms line up
+FIELD = 30  # pixels: the height of a line edit in our style
 W = TypeVar("W", bound=QWidget)
 
 
@@ -31,6 +32,7 @@ def empty_rows() -> QFormLayout:
 def add_row(rows: QFormLayout, title: str, widget: QWidget, meaning: str = "") -> None:
     words = label(title, "muted")
     words.setMinimumWidth(LABELS)
+    words.setMinimumHeight(FIELD)  # so that its middle is the field's
     words.setBuddy(widget)
     for part in (words, widget):
         part.setToolTip(meaning)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from edge_targets.runtime.events import Event
 from gui.session import Command, Session
@@ -35,18 +35,14 @@ class Service(QWidget):
         self.said = Elided("", "muted")
         self.button = Button(text, icon_name)
         self.button.clicked.connect(self.toggle)
-        first, second = QHBoxLayout(), QHBoxLayout()
-        first.setSpacing(10)
-        first.addWidget(self.line, 1)
-        first.addWidget(self.button)
-        second.setSpacing(10)
-        second.addWidget(self.state)
-        second.addWidget(self.said, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addLayout(first)
-        column.addLayout(second)
+        self.said.hide()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(10)
+        row.addWidget(self.state)
+        row.addWidget(self.said, 2)
+        row.addWidget(self.line, 3)
+        row.addWidget(self.button)
         self.runner.progressed.connect(self._show_event)
         self.runner.failed.connect(self.failed)
         self.runner.running_changed.connect(self._show_running)
@@ -67,10 +63,14 @@ class Service(QWidget):
             self.runner.start(self._session.driven(self._command()))
 
     def _show_event(self, event: Event) -> None:
-        self.said.setText(event.message)
+        self._say(event.message)
         if found := re.search(r"https?://[\w.:\[\]-]+/?", event.message):
             self.url = found[0]
             self.answers.emit(self.url)
+
+    def _say(self, text: str) -> None:
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
 
     def _show_running(self, running: bool) -> None:
         self.state.show_state("Running" if running else "Stopped", "good" if running else "muted")
@@ -79,8 +79,8 @@ class Service(QWidget):
         self.refresh()
         self.url = ""
         if running:
-            self.said.setText("Starting")
+            self._say("Starting")
             self.started.emit()
         else:
-            self.said.setText("")
+            self._say("")
             self.stopped.emit()

@@ -1,5 +1,6 @@
 """A table of plain rows, with the empty state that stands in for it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
@@ -19,7 +20,9 @@ from gui.widgets.buttons import icon, tone_color
 from gui.widgets.empty import Empty
 
 ROW_HEIGHT = 34
-NARROWEST = 48
+PADDING = 30  # pixels: both sides of a cell, and the mark of the sorted column
+WIDEST = defaultdict(str, moment="2026-12-30 23:59", state="Not checked", size="999 MB")
+"""What a column of a kind must have room for; a text may be shortened."""
 
 
 class StateDelegate(QStyledItemDelegate):
@@ -66,10 +69,12 @@ class View(QTableView):
         self.share_width()
 
     def share_width(self) -> None:
-        """Every column gets its title; what is left goes to columns by their `stretch`."""
+        """Columns get what must not be shortened; what is left goes out by `stretch`."""
         metrics = QFontMetrics(self.horizontalHeader().font())
         least = [
-            max(NARROWEST, metrics.horizontalAdvance(column.title) + 30) for column in self._columns
+            max(metrics.horizontalAdvance(words) for words in (column.title, WIDEST[column.kind]))
+            + PADDING
+            for column in self._columns
         ]
         left = max(0, self.viewport().width() - sum(least))
         shares = sum(column.stretch for column in self._columns) or 1

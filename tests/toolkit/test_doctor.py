@@ -147,6 +147,8 @@ def test_nothing_heavy_is_imported(base: Path) -> None:
         ("2.9", ">=2.10", False),  # numbers, not letters
         ("5", ">=5.0.0", True),
         ("26.0.1", ">=18", True),
+        ("6.12.0", "<6.12,>=6.8", False),
+        ("6.11.3", "<6.12,>=6.8", True),
         ("1.0rc1", "", True),
     ],
 )

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -16,14 +16,13 @@ from edge_targets.catalog.browser import WEB, bundle
 from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.errors import Cancelled
-from edge_targets.runtime.events import Event, Job
+from edge_targets.runtime.events import Job
 from edge_targets.runtime.profiler import features
 from edge_targets.runtime.sketch import Sketch
-from toolkit.serving import serve
+from toolkit.serving import bundle_app, run_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-    from starlette.routing import BaseRoute
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -157,35 +156,39 @@ def bundled(package: Path, web: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @contextlib.contextmanager
-def running(folder: Path, routes: Sequence["BaseRoute"]) -> Iterator[str]:
-    events: Queue[Event] = Queue()
-    job = Job(events.put)
+def running(app: Any) -> Iterator[str]:
+    """An application in a thread, at the address it reports; stopped by cancelling its job."""
+    addresses: Queue[str] = Queue()
+    job = Job()
     ended: list[BaseException] = []
 
     def work() -> None:
         try:
-            serve(folder, port=0, extra_routes=routes, job=job)
+            run_app(app, job=job, ready=addresses.put)
         except BaseException as error:  # noqa: BLE001 - looked at below
             ended.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield events.get(timeout=20).message.rpartition(" ")[2]
+        yield addresses.get(timeout=20)
     finally:
         job.cancel()
         thread.join()
         assert [type(error) for error in ended] == [Cancelled]
 
 
-Serving = Callable[..., str]
+@pytest.fixture(scope="module")
+def hosting() -> Iterator[Callable[[Any], str]]:
+    """Gives `hosting(app)`, which starts the real server and tells its address."""
+    with contextlib.ExitStack() as servers:
+        yield lambda app: servers.enter_context(running(app))
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Serving]:
-    """Gives `serving(folder, routes=())`, which starts the real server and tells its address."""
-    with contextlib.ExitStack() as servers:
-        yield lambda folder, routes=(): servers.enter_context(running(folder, routes))
+def serving(hosting: Callable[[Any], str]) -> Callable[..., str]:
+    """Gives `serving(folder, routes=())`, which offers a bundle and tells its address."""
+    return lambda folder, routes=(): f"{hosting(bundle_app(folder, routes))}/"
 
 
 @pytest.fixture(scope="module")

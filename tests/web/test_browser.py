@@ -78,7 +78,6 @@ def opened(
 ) -> Iterator[Visit]:
     from starlette.routing import Route
 
-    # under a sub-path, as on a shared server: nothing may ask for an absolute address
     address = serving(bundled, [Route("/v1/records", mailbox.receive, methods=["POST"])])
     seen = visit(chromium, address)
     seen.ask("window.sanderling.ready")
@@ -249,6 +248,30 @@ def test_no_other_host_is_asked_and_nothing_complains(opened: Visit, digits: Any
 
     assert {urlsplit(url).netloc for url in opened.requests} == {urlsplit(opened.address).netloc}
     assert opened.complaints == []
+
+
+def test_a_bundle_lives_under_a_sub_path_with_its_own_collector(
+    chromium: "Browser", bundled: Path, hosting: Callable[[Any], str], digits: Any, tmp_path: Path
+) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from toolkit.serving import bundle_app
+    from toolkit.telemetry import receiver
+    from toolkit.telemetry.store import Store
+
+    site = bundle_app(bundled, receiver.routes(Store(tmp_path)))
+    address = f"{hosting(Starlette(routes=[Mount('/shared/demo', site)]))}/shared/demo/"
+    seen = visit(chromium, address)
+    seen.ask("window.sanderling.ready")
+
+    seen.page.locator("#consent").check()
+    seen.predict(digits.test[:7])
+
+    assert seen.ask("window.sanderling.flush()") == {"sent": 1, "left": 0}
+    assert all(url.startswith(address) for url in seen.requests)
+    assert seen.complaints == []
+    seen.page.close()
 
 
 @pytest.mark.parametrize("member", ["model.onnx", "golden.json", "manifest.json"])

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 OLDEST_OPSET = 13  # before it, Softmax flattened its input and Squeeze had no axes input
-KEPT = {"QuantizeLinear", "DequantizeLinear"}  # folding these would lose the stored integers
+KEPT = {
+    *("QuantizeLinear", "DequantizeLinear"),  # folded, their integers would be lost
+    *("RandomNormal", "RandomUniform"),  # folded, they would be random no more
+}
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def fold_once(model: "onnx.ModelProto") -> bool:
     left, count = [], len(known)
     for node in graph.node:
         if node.op_type == "Shape" and node.input[0] in shapes:
-            known[node.output[0]] = np.array(shapes[node.input[0]], np.int64)
+            known[node.output[0]] = shape_asked(node, shapes[node.input[0]])
         elif node.op_type not in KEPT and all(not i or i in known for i in node.input):
             known |= evaluated(node, known, model)
         else:
@@ -166,6 +169,11 @@ def fold_once(model: "onnx.ModelProto") -> bool:
     del graph.node[:]
     graph.node.extend(nodes)
     return bool(made)
+
+
+def shape_asked(node: "onnx.NodeProto", shape: tuple[int, ...]) -> Array:
+    bounds = {attribute.name: attribute.i for attribute in node.attribute}
+    return np.array(shape[bounds.get("start") : bounds.get("end")], np.int64)
 
 
 def _copied(node: "onnx.NodeProto") -> "onnx.NodeProto":

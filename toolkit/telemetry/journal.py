@@ -67,7 +67,7 @@ class Journal:
     def _abandon(self) -> None:
         """After a failed write the end of the segment is unknown: cut it off, begin anew."""
         with suppress(OSError):
-            pass
+            os.ftruncate(self._descriptor, self.size)
             os.fsync(self._descriptor)
         if self.size == 0 and self._path is not None:
             with suppress(OSError):

@@ -62,7 +62,7 @@ def routes(store: Store) -> list["Route"]:
             return JSONResponse({}, HTTPStatus.BAD_REQUEST)
         return JSONResponse({"accepted": accepted})
 
-    async def health(request: "Request") -> "Response":  # noqa: ARG001 - Starlette's signature
+    async def health(request: "Request") -> "Response":
         return JSONResponse({"ready": True})
 
     return [

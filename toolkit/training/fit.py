@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_targets.runtime.durable import replace_file
-from edge_targets.runtime.errors import DataError
+from edge_targets.runtime.errors import DataError, IntegrityError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Dataset
 from toolkit.model import Model, state_of
@@ -65,7 +66,8 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
         module = model.module()
         run = Run(module, data, settings)
         if checkpoint and checkpoint.is_file():
-            run.restore(checkpoint.read_bytes())
+            run.restore(checkpoint)
+            job.step(f"go on after epoch {run.epoch}", run.epoch, settings.epochs)
         while not run.finished:
             run.epoch_of(job)
             if checkpoint:
@@ -76,7 +78,7 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
             "Training did not converge: the loss is not a number.",
             "Lower the step size with --set learning_rate=0.0003, and look for extreme values.",
         )
-    trained = model.with_weights({k: v for k, v in run.best.items()})
+    trained = model.with_weights(run.best)
     return Fitted(trained, run.epoch, run.best_epoch, run.best_loss)
 
 
@@ -109,7 +111,7 @@ class Run:
 
         # seeded by epoch: a resumed run draws what the unbroken one would have drawn
         torch.manual_seed(self.settings.seed * 100_003 + self.epoch)
-        share = 0.5 * (1 + np.cos(np.pi * self.epoch / self.settings.epochs))
+        share = 0.5 * (1 + math.cos(math.pi * self.epoch / self.settings.epochs))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * (0.05 + 0.95 * share)
         inputs, targets = self.train
@@ -152,11 +154,16 @@ class Run:
         torch.save(state, stream)
         return stream.getvalue()
 
-    def restore(self, saved: bytes) -> None:
+    def restore(self, file: Path) -> None:
         import torch
 
-        # weights_only: tensors and plain values, never code
-        module, optimizer, best, facts = torch.load(io.BytesIO(saved), weights_only=True)
+        try:
+            # weights_only: tensors and plain values, never code
+            module, optimizer, best, facts = torch.load(file, weights_only=True)
+        except Exception as error:  # torch raises whatever a damaged archive leads it to
+            raise IntegrityError(
+                f"The unfinished run in {file} is damaged.", "Delete the file to train anew."
+            ) from error
         self.module.load_state_dict(module)
         self.optimizer.load_state_dict(optimizer)
         self.best = {name: value.numpy() for name, value in best.items()}

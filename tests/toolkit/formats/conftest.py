@@ -152,7 +152,8 @@ def trained(module: Any, images: Array, labels: Array, epochs: int) -> Any:
     x, y = torch.tensor(images), torch.tensor(labels)
     optimizer = torch.optim.Adam(module.parameters(), 3e-3)
     for _ in range(epochs):
-        for part in torch.randperm(len(x)).split(64):
+        order = torch.randperm(len(x))
+        for part in (order[start : start + 64] for start in range(0, len(x), 64)):
             loss = nn.functional.nll_loss(torch.log(module(x[part]) + 1e-9), y[part])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -71,10 +71,10 @@ def assert_same(run_onnx: Callable[..., Any], run_tflite: Callable[..., Any]) ->
     return check
 
 
-UNARY = (
-    "Abs Ceil Cos Elu Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Neg Relu Round "
-    "Sigmoid Sign Sin Tanh"
-).split()
+UNARY = [
+    "Abs", "Ceil", "Cos", "Elu", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity",
+    "LeakyRelu", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Tanh",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("op", UNARY)
@@ -105,7 +105,7 @@ def test_two_operands_broadcast_in_either_layout(
     assert_same(graph_of(chain(before, step(op, "m c", "y")), IMAGE, constants), IMAGE)
 
 
-CONVOLUTIONS = {
+CONVOLUTIONS: dict[str, tuple[Array, tuple[int, ...], dict[str, Any]]] = {
     "plain": (IMAGE, (5, 4, 3, 3), {}),
     "padded": (IMAGE, (5, 4, 3, 3), {"pads": [1, 1, 1, 1]}),
     "stride 2 on odd": (IMAGE, (5, 4, 3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
@@ -133,7 +133,7 @@ def test_a_convolution_is_translated(
     assert_same(graph_of(node("Conv", *constants, **attributes), x, constants), x)
 
 
-TRANSPOSED = {
+TRANSPOSED: dict[str, tuple[Array, tuple[int, ...], dict[str, Any]]] = {
     "doubling": (EVEN, (4, 3, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
     "plain": (EVEN, (4, 3, 3, 3), {}),
     "output padding": (
@@ -156,7 +156,7 @@ def test_a_transposed_convolution_is_translated(
     assert_same(graph_of(node("ConvTranspose", "w", "b", **attributes), x, constants), x)
 
 
-POOLS = {
+POOLS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_shape": [2, 2], "strides": [2, 2]},
     "padded": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
     "same": {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},

@@ -15,13 +15,11 @@ from toolkit.flatbuffer.writer import Tensor
 
 def takes_shuffled(node: Node, compiler: Compiler) -> bool:
     """Whether `node` can multiply an input whose columns were reordered."""
-    return (
-        node.op in {"Gemm", "MatMul"}
-        and not node.attributes.get("transA")
-        and len(node.inputs) > 1
-        and node.inputs[1] in compiler.graph.constants
-        and compiler.graph.constants[node.inputs[1]].ndim == 2
-    )
+    if node.op not in {"Gemm", "MatMul"} or node.attributes.get("transA"):
+        return False
+    weights = compiler.graph.constants.get(node.inputs[1])
+    bias = not node.has(2) or is_row(compiler, node.inputs[2])
+    return weights is not None and weights.ndim == 2 and bias
 
 
 def gemm(compiler: Compiler, node: Node) -> None:

@@ -21,6 +21,7 @@ from toolkit.flatbuffer.operators.windows import (
 )
 from toolkit.flatbuffer.writer import Tensor
 
+POSITIVE = {"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softmax"}
 LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -29,8 +30,18 @@ def max_pool(compiler: Compiler, node: Node) -> None:
         raise node.unsupported("gives the places of its maxima", "Use the maxima alone.")
     x, window = plane(compiler, node), window_for(compiler, node)
     window = grown(compiler, node, window)
-    x, padding = pad_plane(compiler, x, window, LOWEST)
+    # the delegate knows padding with zeros only, which never win where nothing is negative
+    fill = None if is_positive(compiler, node.inputs[0]) else LOWEST
+    x, padding = pad_plane(compiler, x, window, fill)
     give_plane(compiler, node, pool(compiler, "MAX_POOL_2D", x, window, padding))
+
+
+def is_positive(compiler: Compiler, name: str) -> bool:
+    """Whether a value is known to hold no negative number."""
+    node = compiler.graph.producers.get(name)
+    while node and node.op in {"MaxPool", "AveragePool", "Identity"}:
+        node = compiler.graph.producers.get(node.inputs[0])
+    return node is not None and (node.op in POSITIVE or bool(node.activation))
 
 
 def average_pool(compiler: Compiler, node: Node) -> None:

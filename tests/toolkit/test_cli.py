@@ -1,0 +1,282 @@
+"""The command line is a contract: other programs rely on what it prints and exits with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit import api
+from toolkit.workspace import Workspace
+
+PROGRAM = [sys.executable, "-m", "toolkit"]
+PATIENCE_S = 60  # how long a child may take before the test gives it up as hanging
+
+
+def sanderling(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Workspace.create(tmp_path / "work").root
+
+
+@pytest.fixture(scope="module")
+def with_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that tests read and train in, each under its own names."""
+    root = Workspace.create(tmp_path_factory.mktemp("digits") / "work").root
+    api.data_add("digits", name="digits", workspace=root)
+    return root
+
+
+def test_every_verb_has_a_command_with_help() -> None:
+    for verb in api.__all__:
+        words = verb.rstrip("_").split("_", 1)
+
+        shown = sanderling(*words, "--help")
+
+        assert shown.returncode == 0, verb
+        assert "Usage: sanderling" in shown.stdout
+        assert "--workspace" in shown.stdout
+
+
+def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
+    done = sanderling("data", "add", "digits", "--name", "d", "--json", folder=folder)
+
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert found["ok"] is True
+    assert found["rows"] == 1797
+    assert found["split"] == {"train": 1079, "validation": 359, "test": 359}
+
+
+def test_json_of_a_failure_names_kind_message_and_hint(folder: Path) -> None:
+    done = sanderling("data", "show", "nothing", "--json", folder=folder)
+
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 1
+    assert error["kind"] == "unknown_name"
+    assert "nothing" in error["message"]
+    assert error["hint"]
+
+
+def test_a_library_that_prints_does_not_break_json(with_digits: Path) -> None:
+    words = ("--set", "epochs=1", "--set", "channels=4", "--set", "hidden=8")
+
+    done = sanderling("train", "digits", "--name", "json", *words, "--json", folder=with_digits)
+
+    assert json.loads(done.stdout)["name"] == "json"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "show", "nothing"],
+        ["data", "add", "nowhere.csv", "--name", "x"],
+        ["data", "add", "digits", "--name", "../x"],
+        ["data", "add", "digits", "--name", "x", "--set", "noise=many"],
+        ["train", "nothing", "--name", "x"],
+        ["train", "nothing", "--network", "mpl", "--name", "x"],
+        ["import", "nowhere.onnx", "--name", "x"],
+        ["compress", "nothing", "--passes", "quantize_int9", "--name", "x"],
+        ["compress", "nothing", "--name", "x"],
+        ["build", "nothing"],
+        ["measure", "nothing", "--data", "nothing"],
+        ["package", "nothing", "--target", "simulator"],
+        ["deploy", "nothing", "nothing"],
+        ["device", "add", "pi", "/tmp/x", "--target", "raspberry_pie"],
+        ["bundle", "nothing", "page"],
+        ["serve", "nothing"],
+        ["watch", "nothing"],
+        ["retrain", "nothing", "--data", "nothing", "--name", "x"],
+        ["list", "nothing"],
+        ["show", "nothing"],
+        ["flash", "nothing.img", "disk"],
+    ],
+)
+def test_a_mistake_gets_two_clear_lines_and_exit_1(words: list[str], folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+
+    done = sanderling(*words, folder=folder)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(lines(done.stderr)) == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    written = set(folder.rglob("*")) - set(before)
+    assert not [path for path in written if path.is_file()], "something half-done was left"
+
+
+def test_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
+    done = sanderling("list", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert "sanderling init" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["trian"], ["train"], ["train", "d", "--nam", "x"], ["list", "a", "b"]]
+)
+def test_wrong_usage_exits_with_2(words: list[str], folder: Path) -> None:
+    assert sanderling(*words, folder=folder).returncode == 2
+    told = json.loads(sanderling(*words, "--json", folder=folder).stdout)
+
+    assert told["error"]["kind"] == "usage"
+
+
+def test_a_typing_slip_in_a_verb_says_what_was_meant(folder: Path) -> None:
+    assert 'Did you mean "train"' in sanderling("trian", folder=folder).stderr
+
+
+def test_the_workspace_is_found_above_and_by_name(with_digits: Path, tmp_path: Path) -> None:
+    inner = with_digits / "deep" / "down"
+    inner.mkdir(parents=True)
+
+    above = sanderling("list", "datasets", "--json", folder=inner)
+    after = sanderling(
+        "list", "datasets", "--json", "--workspace", str(with_digits), folder=tmp_path
+    )
+    ahead = sanderling(
+        "--workspace", str(with_digits), "list", "datasets", "--json", folder=tmp_path
+    )
+
+    found = [json.loads(done.stdout)["items"] for done in (above, after, ahead)]
+    assert found[0] == found[1] == found[2]
+    assert [item["name"] for item in found[0]] == ["digits"]
+
+
+def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("a small tmpfs to fill cannot be mounted by this user")
+    try:
+        assert sanderling("init", str(disk / "work")).returncode == 0
+        full = sanderling("data", "add", "digits", "--name", "d", folder=disk / "work")
+        after = sanderling("list", "--json", folder=disk / "work")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+    assert full.returncode == 1
+    assert len(lines(full.stderr)) == 2
+    assert "space" in full.stderr.lower()
+    assert json.loads(after.stdout)["items"] == []
+
+
+class Driver:
+    """A program that drives the command line through pipes, as the window does."""
+
+    def __init__(self, *words: str, folder: Path) -> None:
+        self.child = subprocess.Popen(
+            [*PROGRAM, "--driven", *words],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        assert self.child.stdout
+        for line in self.child.stdout:
+            yield json.loads(line)
+
+    def tell(self, text: str) -> None:
+        assert self.child.stdin
+        self.child.stdin.write(text)
+        self.child.stdin.flush()
+
+    def end(self) -> int:
+        try:
+            self.child.communicate(timeout=PATIENCE_S)
+        finally:
+            self.child.kill()
+        return self.child.returncode
+
+
+def test_driven_speaks_events_and_then_the_result(folder: Path) -> None:
+    driver = Driver("data", "add", "digits", "--name", "d", folder=folder)
+
+    *events, last = driver.messages()
+
+    assert driver.end() == 0
+    assert all(set(event) == {"message", "done", "total"} for event in events)
+    assert last["result"]["name"] == "d"
+
+
+@pytest.mark.parametrize("how", ["word", "end of input", "interrupt", "terminate"])
+def test_a_driven_job_stops_when_it_is_told_to(how: str, with_digits: Path) -> None:
+    name = how.replace(" ", "-")
+    words = ("train", "digits", "--name", name, "--set", "epochs=5000", "--set", "patience=5000")
+    driver = Driver(*words, folder=with_digits)
+    messages = driver.messages()
+    next(message for message in messages if "epoch" in message.get("message", ""))
+
+    if how == "word":
+        driver.tell("cancel\n")
+    elif how == "end of input":
+        assert driver.child.stdin
+        driver.child.stdin.close()
+        driver.child.stdin = None
+    else:
+        driver.child.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGTERM)
+    last = list(messages)[-1]
+
+    assert driver.end() == 130
+    assert last["error"]["kind"] == "cancelled"
+    assert name not in Workspace(with_digits).names("models")
+
+
+def test_ctrl_c_at_any_moment_leaves_a_workspace_that_works(folder: Path) -> None:
+    words = [*PROGRAM, "data", "add", "digits", "--name", "d"]
+    for delay_s in (0.0, 0.05, 0.2, 0.4, 0.7):
+        child = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(delay_s)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=PATIENCE_S)
+
+        listed = sanderling("list", "--json", folder=folder)
+
+        assert listed.returncode == 0
+        for item in json.loads(listed.stdout)["items"]:
+            assert sanderling("data", "show", item["name"], folder=folder).returncode == 0
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".names")]
+
+
+def test_our_own_bug_is_one_line_and_a_log(folder: Path, tmp_path: Path) -> None:
+    # a workspace whose names folder is a file is damage no code of ours can leave
+    (folder / "names").write_text("")
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    done = subprocess.run(
+        [*PROGRAM, "data", "add", "digits", "--name", "d"],
+        cwd=folder, capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(lines(done.stderr)) == 2
