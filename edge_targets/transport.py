@@ -127,8 +127,8 @@ def _exchange(
         _send(connection, body)
         if connection.sock:
             connection.sock.settimeout(timeout_s)
-        answer = connection.getresponse()
-        status, data = answer.status, _read(answer, timeout_s)
+        with connection.getresponse() as answer:
+            status, data = answer.status, _read(answer, timeout_s)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DeviceError(
             f"{where} does not answer: {error or type(error).__name__}.",

@@ -53,6 +53,7 @@ class Column:
     kind: Kind = "text"
     value: Callable[[Row], Any] | None = None
     stretch: int = 1
+    sample: str = ""  # a text that must not be shortened; the rest shares what room is left
 
     def read(self, row: Row) -> Any:
         return self.value(row) if self.value else row.get(self.key)

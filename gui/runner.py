@@ -82,7 +82,7 @@ class Runner(QObject):
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._end)
         self._process.errorOccurred.connect(self._not_started)
-        self._grace = QTimer(self, singleShot=True, interval=GRACE_MS)
+        self._grace = QTimer(self, singleShot=True)
         self._grace.timeout.connect(self._process.kill)
 
     @property
@@ -103,7 +103,7 @@ class Runner(QObject):
             self._cancelling = True
             self._process.write(b"cancel\n")
             self._process.closeWriteChannel()
-            self._grace.start()
+            self._grace.start(GRACE_MS)
 
     def wait(self, limit_ms: int = GRACE_MS) -> None:
         """Block until the child is gone, by force after `limit_ms`: for a window that closes."""

@@ -129,6 +129,7 @@ QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox { background: $card; color: $text
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus { border-color: $accent; }
 QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled {
   background: $well; color: $muted; }
+QAbstractSpinBox > QLineEdit { border: none; padding: 0 9px; min-height: 0; }
 QComboBox::drop-down { border: none; width: 26px; }
 QComboBox::down-arrow { image: url($icons/chevron.svg); width: 12px; height: 12px; }
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button,
@@ -160,9 +161,10 @@ QToolTip { background: $card; color: $text; border: 1px solid $line; padding: 5p
 """)
 
 
-def colors(palette: QPalette) -> Colors:
-    """The colours in force where `palette` is: no widget has to be told of a theme change."""
-    return DARK if palette.color(QPalette.ColorRole.Window).lightness() < 128 else LIGHT
+def colors() -> Colors:
+    """The colours in force; read from the application, so that nothing else has to keep them."""
+    ground = QApplication.palette().color(QPalette.ColorRole.Window)
+    return DARK if ground.lightness() < 128 else LIGHT
 
 
 def resolve(theme: ThemeName) -> Colors:

@@ -141,7 +141,7 @@ class Window(QMainWindow):
             self._restyle()
 
     def _restyle(self) -> None:
-        chosen = colors(self.palette())
+        chosen = colors()
         for row, kind in enumerate(self.kinds):
             self.navigation.item(row).setIcon(icon(kind.icon, chosen.muted, chosen.accent))
         self.theme_button.set_icon(THEME_ICONS[self.theme_name])

@@ -44,10 +44,10 @@ def number(value: float | None) -> str:
 
 
 def between(interval: Mapping[str, Any] | None) -> str:
-    """The 95 % confidence interval of a share, in per cent."""
+    """A confidence interval of a share, in per cent."""
     if not interval or interval.get("low") is None or interval.get("high") is None:
         return ""
-    return f"95{NARROW}% sure: {100 * interval['low']:.1f} to {percent(interval['high'])}"
+    return f"{100 * interval['low']:.1f} to {percent(interval['high'])}"
 
 
 def words(name: str) -> str:

@@ -41,7 +41,8 @@ class Parity:
 
 def compare(one: NDArray[Any], other: NDArray[Any], classes: bool, tolerance: float) -> Parity:
     """Two outputs for the same items, shape (N, ...); not-a-number anywhere never passes."""
-    gaps = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is one of them
+        gaps = np.abs(one.astype(np.float64) - other.astype(np.float64))
     worst = float("inf") if np.isnan(gaps).any() else float(gaps.max())
     same = float((one.argmax(axis=1) == other.argmax(axis=1)).mean()) if classes else None
     return Parity(worst, same, len(one), tolerance)

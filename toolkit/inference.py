@@ -2,9 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Runner:
         starts = range(0, len(inputs), BATCH)
         for start in job.track(starts, "run the model"):
             batch = inputs[start : start + BATCH]
-            answers = self.engine.run({name: Tensor(batch.shape, batch.reshape(-1))})
+            answers = self.engine.run({name: tensor(batch)})
             for key, answer in answers.items():
                 found[key].append(np.asarray(answer.data).reshape(answer.shape))
         return {key: np.concatenate(parts) for key, parts in found.items()}
@@ -54,10 +54,14 @@ class Runner:
     def latency(self, inputs: NDArray[np.float32], runs: int = 200) -> Latency:
         """Of one item at a time, after a tenth of the runs as warm-up."""
         name = self.signature.inputs[0].name
-        items = [Tensor((1, *item.shape), item.reshape(-1)) for item in inputs[:runs]]
+        items = [tensor(item[None]) for item in inputs[:runs]]
         durations = timed(lambda i: self.engine.run({name: items[i % len(items)]}), runs)
         p50, p90, p99 = np.quantile(durations, (0.5, 0.9, 0.99)) * 1e3
         return Latency(float(p50), float(p90), float(p99), self.threads, runs)
+
+
+def tensor(values: NDArray[Any]) -> Tensor:
+    return Tensor(values.shape, cast("Sequence[float]", values.reshape(-1)))
 
 
 def timed(call: Callable[[int], object], runs: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The model on its way: a network that can still be trained, or a graph; always with a signature."""
+"""The model on its way: a network that can still be trained, or a graph, with its signature."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -48,8 +48,7 @@ class Model:
             from toolkit.onnx_graph import parameter_count
 
             return parameter_count(self.graph)
-        learned = (v for k, v in self.weights.items() if not k.startswith("0.") and v.ndim)
-        return sum(value.size for value in learned)
+        return sum(value.size for name, value in self.weights.items() if learned(name))
 
     def with_weights(self, weights: Mapping[str, NDArray[Any]]) -> "Model":
         return replace(self, weights=dict(weights))
@@ -120,6 +119,11 @@ class Model:
 
         arrays = {k: np.ascontiguousarray(v) for k, v in sorted(self.weights.items())}
         return "weights.safetensors", save(arrays)
+
+
+def learned(name: str) -> bool:
+    """Whether a stored array is learned: not a feature step's, and no running statistic."""
+    return not name.startswith("0.") and name.rpartition(".")[2] in {"weight", "bias"}
 
 
 def described(member: Network | Feature) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edge_targets.runtime.errors import IntegrityError
@@ -52,7 +53,7 @@ def export(model: Model, job: Job) -> bytes:
     graph = clean(program.model_proto)
     onnx.checker.check_model(graph, full_check=True)
     job.step("export to ONNX", 1, 1)
-    return graph.SerializeToString(deterministic=True)
+    return written(graph)
 
 
 def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":
@@ -65,7 +66,7 @@ def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":
     del slim.metadata_props[:]
     del slim.graph.value_info[:]  # shapes that the quantizer would hold against its own
     del slim.graph.metadata_props[:]
-    used = {node.domain for node in slim.graph.node}
+    used = {node.domain for node in nodes_of(slim.graph)} | {"", "ai.onnx"}
     kept = [opset for opset in slim.opset_import if opset.domain in used]
     del slim.opset_import[:]
     slim.opset_import.extend(kept)
@@ -81,25 +82,55 @@ def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":
     return slim
 
 
+def written(graph: "onnx.ModelProto") -> bytes:
+    """The same graph gives the same bytes."""
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
 def parse(graph: bytes) -> "onnx.ModelProto":
-    """The graph as an object.
+    """The graph as an object, its form checked.
 
     Raises:
         IntegrityError: the bytes are no complete ONNX model.
     """
+    model = decode(graph)
+    check(model)
+    return model
+
+
+def decode(graph: bytes) -> "onnx.ModelProto":
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        model = onnx.load_model_from_string(graph)
+        return onnx.load_model_from_string(graph)
+    except (DecodeError, ValueError) as error:
+        raise incomplete(error) from error
+
+
+def check(model: "onnx.ModelProto") -> None:
+    import onnx
+
+    try:
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it cannot be decoded"
-        raise IntegrityError(
-            f"This is not a complete ONNX model: {reason}.",
-            "Copy or export the file again.",
-        ) from error
-    return model
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise incomplete(error) from error
+
+
+def incomplete(error: Exception) -> IntegrityError:
+    reason = (str(error).splitlines() or ["it cannot be decoded"])[0].rstrip(".")
+    return IntegrityError(
+        f"This is not a complete ONNX model: {reason}.", "Copy or export the file again."
+    )
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """Every node, those in the branches and bodies of others included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from nodes_of(inner)
 
 
 def parameter_count(graph: bytes) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from edge_targets.runtime.errors import RecipeError
 
@@ -39,9 +40,10 @@ def split_words(words: Iterable[str], *classes: type[BaseModel]) -> list[list[st
 
 def checked(cls: type[M], values: Mapping[str, Any], where: str) -> M:
     """`cls(**values)`; a `RecipeError` names the place and the field that does not fit."""
-    unknown = set(values) - set(cls.model_fields)
+    known = fields_of(cls)
+    unknown = set(values) - set(known)
     if unknown:
-        raise unknown_field(where, sorted(unknown)[0], sorted(cls.model_fields))
+        raise unknown_field(where, min(unknown), sorted(known))
     try:
         return cls(**values)
     except ValidationError as error:
@@ -59,8 +61,14 @@ def unknown_field(where: str, key: str, known: list[str]) -> RecipeError:
     return RecipeError(f"{where}: there is no field {key!r}.", hint)
 
 
+def fields_of(cls: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by the names that users write."""
+    return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+
 def fields_hint(cls: type[BaseModel], name: str = "") -> str:
-    field = cls.model_fields.get(name.partition(".")[0])
+    known = fields_of(cls)
+    field = known.get(name.partition(".")[0])
     if field is not None:
         return f"{name}: {field.description} Default: {field.default!r}."
-    return f"Fields: {', '.join(cls.model_fields) or 'none'}."
+    return f"Fields: {', '.join(known) or 'none'}."

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_targets.runtime.contract import Wire, texts
 from edge_targets.runtime.durable import replace_file, storing
@@ -32,10 +32,12 @@ from edge_targets.runtime.errors import (
     RecipeError,
     UnknownNameError,
 )
+from toolkit.parameters import checked
 
 SETTINGS = "sanderling.toml"
 KINDS = ("datasets", "models", "artifacts", "packages", "devices")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Settings(BaseModel):
@@ -43,7 +45,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_: Annotated[int, Field(alias="schema", description="Version of this file.")] = 1
+    schema_: Annotated[Literal[1], Field(alias="schema", description="Version of this file.")] = 1
     collector: Annotated[
         str, Field(pattern=r"https?://\S+", description="Where devices send telemetry.")
     ] = "http://127.0.0.1:7733"
@@ -108,17 +110,18 @@ class Workspace:
         self.root = root
         file = root / SETTINGS
         try:
-            self.settings = Settings(**tomllib.loads(file.read_text("utf-8")))
-        except FileNotFoundError as error:
+            values = tomllib.loads(file.read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFoundError(
                 f"{root} is no workspace: it has no {SETTINGS}.",
                 f"Make one with `sanderling init {root}`.",
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise RecipeError(
                 f"{file} cannot be used: {str(error).splitlines()[0]}.",
                 "Correct it, or delete it and run `sanderling init` again.",
             ) from error
+        self.settings = checked(Settings, values, str(file))
 
     @classmethod
     def create(cls, root: Path) -> "Workspace":
@@ -173,7 +176,8 @@ class Workspace:
     def _store(self, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
         path = self.object(digest)
-        if not path.exists():
+        # what is there may be damaged: making a thing again must mend it
+        if not path.exists() or path.read_bytes() != data:
             write(path, data, mode=0o444)
         return digest
 
@@ -197,11 +201,18 @@ class Workspace:
 
     def entry(self, digest: str) -> Entry:
         path = self.root / "entries" / f"{digest}.json"
-        if not path.is_file():
+        if not DIGEST.fullmatch(digest) or not path.is_file():
             raise IntegrityError(
-                f"The workspace has lost entry {digest[:12]}.", "Restore the folder from a backup."
+                f"The workspace has lost entry {digest[:12]!r}.",
+                "Make the thing again, or restore the folder from a backup.",
             )
-        return Entry.parse(path.read_bytes())
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise IntegrityError(
+                f"{path} is damaged: it is not what was stored.",
+                "Make the thing again, or restore the folder from a backup.",
+            )
+        return Entry.parse(data)
 
     def names(self, kind: str) -> list[str]:
         folder = self.root / "names" / kind
@@ -212,7 +223,8 @@ class Workspace:
     def get(self, kind: str, name: str) -> Entry:
         if name not in self.names(kind):
             raise UnknownNameError(kind.removesuffix("s"), name, self.names(kind))
-        return self.entry((self.root / "names" / kind / name).read_text().strip())
+        stored = (self.root / "names" / kind / name).read_bytes()
+        return self.entry(stored.decode("ascii", "replace").strip())
 
     def entries(self, kind: str) -> list[Entry]:
         return [self.get(kind, name) for name in self.names(kind)]

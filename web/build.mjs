@@ -10,7 +10,7 @@ import { compileStdlib } from "./stdlib.mjs";
 
 const here = import.meta.dirname;
 const target = join(here, "..", "edge_targets", "_web");
-const fresh = `${target}.new`;
+const fresh = join(here, "dist"); // takes the place of the target once it is whole
 const require = createRequire(import.meta.url);
 
 const pyodide = dirname(require.resolve("pyodide/package.json"));
@@ -62,7 +62,7 @@ async function writeLicences(python) {
     {
       ...{ name: "CPython", version: python, licence: "PSF-2.0" },
       ...{ files: ["pyodide/pyodide.asm.wasm", "pyodide/python_stdlib.zip"] },
-      text: "licences/PSF-2.0.txt",
+      ...{ text: "licences/PSF-2.0.txt", changes: "the library is compiled to bytecode" },
       source: "https://github.com/python/cpython",
     },
     {

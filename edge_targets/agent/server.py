@@ -99,7 +99,7 @@ class Server(ThreadingHTTPServer):
         finally:
             self.free.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+    def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("connection of %s ended: %s", client_address, sys.exc_info()[1])
 
     def reserve(self, size: int) -> None:
@@ -223,7 +223,8 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, status: int, content: dict[str, Any]) -> None:
         body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
         self.connection.settimeout(WRITE_S)
-        self.close_connection = self.close_connection or self.unread or self.server.stopped.is_set()
+        if self.unread or status in (403, 411) or self.server.stopped.is_set():
+            self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Type", JSON)
         self.send_header("Content-Length", str(len(body)))
@@ -248,11 +249,12 @@ class Handler(BaseHTTPRequestHandler):
         self,
         code: int,
         message: str | None = None,
-        explain: str | None = None,  # noqa: ARG002
+        explain: str | None = None,
     ) -> None:
         """What the base class refuses: a request line or headers that cannot be read."""
         self.unread = True
         self.close_connection = True
+        self.request_version = "HTTP/1.1"  # what came had none; the answer needs a head
         self.reply(code, Problem(code, message or "The request cannot be read.").to_json())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name

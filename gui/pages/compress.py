@@ -18,7 +18,7 @@ from gui.widgets.rows import form_rows, named, unique_name
 from gui.widgets.table import Table
 from toolkit.formats import formats
 
-LEFT = 420
+LEFT = 390  # pixels: room for the longest label and a list of numbers
 STEPS = (
     Column("name", "Pass", value=lambda row: wording.words(str(row["name"])), stretch=2),
     Column("summary", "What it did", stretch=4),
@@ -33,12 +33,11 @@ def parity(row: Row) -> str:
 
 
 ARTIFACTS = (
-    Column("name", "File", stretch=4),
-    Column("format", "Format"),
-    Column("size_bytes", "Size", "size"),
-    Column("max_difference", "Largest difference", "number"),
-    Column("label_agreement", "Same labels", "percent"),
-    Column("parity", "Parity", "state", value=parity, stretch=2),
+    Column("name", "File", stretch=1, sample="digits-int8.tflite"),
+    Column("size_bytes", "Size", "size", stretch=0),
+    Column("max_difference", "Difference", "number", stretch=0),
+    Column("label_agreement", "Same labels", "percent", stretch=0),
+    Column("parity", "Parity", "state", value=parity, stretch=0),
 )
 
 
@@ -101,7 +100,7 @@ class Compress(Page):
             Empty("compress", "Nothing compressed yet", "Choose passes and press Compress."),
             sortable=False,
         )
-        self.steps.setMinimumHeight(150)
+        self.steps.setMinimumHeight(110)
         card.add(self.steps, 1)
         return card
 
@@ -126,7 +125,7 @@ class Compress(Page):
                 "Build compiles a model and checks that the file answers as the model does.",
             ),
         )
-        self.files.setMinimumHeight(150)
+        self.files.setMinimumHeight(130)
         self.build = self.action("Build", "hammer", self.build_command, self._show_files)
         card.add(row)
         card.add(self.build)
@@ -204,6 +203,7 @@ class Compress(Page):
         old, new = result.get("before") or {}, result.get("after") or {}
         figures = (wording.percent(part.get("value")) for part in (old, new))
         self.accuracy.show_figure(" → ".join(figures), wording.between(new))
+        self.accuracy.setToolTip("Below: the 95 % confidence interval of the new model.")
         self.steps.fill(result.get("steps", ()))
         self.built.prefer(str(result.get("name", "")))
 

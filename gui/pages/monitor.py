@@ -14,7 +14,7 @@ from gui.widgets.choice import Choice
 from gui.widgets.command import Action, Incomplete
 from gui.widgets.empty import Empty
 from gui.widgets.legend import Legend
-from gui.widgets.rows import form_rows, named, unique_name
+from gui.widgets.rows import named, unique_name
 from gui.widgets.table import Table
 from gui.widgets.text import label
 
@@ -64,7 +64,7 @@ class Monitor(Page):
         super().__init__(session)
         self.rows: tuple[Row, ...] = ()
         self._bars: Bars | None = None
-        self.model = Choice("Model", "No models yet")
+        self.model = Choice("Package or model", "No models yet")
         self.model.setFixedWidth(260)
         self.model.currentIndexChanged.connect(self._choose_model)
         self.again = QCheckBox("Every 15 s")
@@ -130,6 +130,7 @@ class Monitor(Page):
 
     def _retrain_card(self) -> Card:
         card = Card("Train again")
+        self.old = Choice("Model to train again", "No models yet")
         self.data = Choice("Data to train with", "No data yet")
         self.name = named(QLineEdit(), "Name of the new model")
         self.retrain = self.action(
@@ -144,12 +145,14 @@ class Monitor(Page):
         self.comparisons.hide()
         row = QHBoxLayout()
         row.setSpacing(14)
-        row.addLayout(form_rows(("Data", self.data)), 1)
-        row.addLayout(form_rows(("Name", self.name)), 1)
+        for title, box in (("Model", self.old), ("Data", self.data), ("Name", self.name)):
+            row.addWidget(label(title, "muted"))
+            row.addWidget(box, 1)
         card.add(row)
         card.add(self.retrain)
         card.add(self.comparisons)
-        self.data.currentIndexChanged.connect(self.refresh_commands)
+        for choice in (self.old, self.data):
+            choice.currentIndexChanged.connect(self.refresh_commands)
         self.name.textEdited.connect(self.refresh_commands)
         return card
 
@@ -159,12 +162,12 @@ class Monitor(Page):
         return ("watch", self.model.chosen)
 
     def retrain_command(self) -> Command:
-        if not self.model.chosen:
+        if not self.old.chosen:
             raise Incomplete("Train a model first.")
         if not self.data.chosen:
             raise Incomplete("Add the data devices see now, on the page Train.")
         name = self.name.text().strip() or self.name.placeholderText()
-        return ("retrain", self.model.chosen, "--data", self.data.chosen, "--name", name)
+        return ("retrain", self.old.chosen, "--data", self.data.chosen, "--name", name)
 
     def watch(self) -> None:
         self.banner.hide()
@@ -183,19 +186,30 @@ class Monitor(Page):
         self.refresh_commands()
 
     def refresh_commands(self) -> None:
-        words = f"{self.model.chosen or 'model'}-again"
+        words = f"{self.old.chosen or 'model'}-again"
         self.name.setPlaceholderText(unique_name(words, self.session.names("models")))
         self.now.refresh()
         super().refresh_commands()
 
     def refresh(self) -> None:
-        self.model.offer(self.session.names("models"))
+        models = self.session.names("models")
+        self.model.offer(list(dict.fromkeys((*self.session.names("packages"), *models))))
+        self.old.offer(models)
         self.data.offer(self.session.names("datasets"))
         self.refresh_commands()
 
     def show_report(self, result: Result) -> None:
         self.rows = tuple(result.get("rows", ()))
         self.table.fill(self.rows)
+        self._show_tiles(result)
+        self.test.offer(list(dict.fromkeys(str(row["test"]) for row in self.rows)))
+        self._draw()
+
+    def _show_tiles(self, result: Result) -> None:
+        if not self.rows:
+            for tile in self.tiles.values():
+                tile.show_figure(wording.NOTHING)
+            return
         devices = [row for row in self.rows if row.get("device") != FLEET] or list(self.rows)
         alarms = {(row["device"], row["feature"]) for row in self.rows if row.get("alarm")}
         seen: dict[str, int] = {}
@@ -204,9 +218,9 @@ class Monitor(Page):
             seen[name] = max(seen.get(name, 0), int(row.get("samples") or 0))
         alarm = bool(result.get("alarm"))
         self.tiles["State"].show_figure(
-            ("Alarm" if alarm else "Quiet") if self.rows else wording.NOTHING,
+            "Alarm" if alarm else "Quiet",
             str(result.get("model", "")),
-            ("bad" if alarm else "good") if self.rows else None,
+            "bad" if alarm else "good",
         )
         self.tiles["Devices"].show_figure(wording.count(len(seen)), ", ".join(seen))
         self.tiles["Items seen"].show_figure(wording.count(sum(seen.values())))
@@ -215,8 +229,6 @@ class Monitor(Page):
         self.tiles["Features in alarm"].show_figure(
             wording.count(drifting), f"on {where} of {len(seen)} devices" if alarms else ""
         )
-        self.test.offer(list(dict.fromkeys(str(row["test"]) for row in self.rows)))
-        self._draw()
 
     def _draw(self) -> None:
         chosen = [

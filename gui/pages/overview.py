@@ -14,10 +14,16 @@ from gui.widgets.lineage import Lineage
 from gui.widgets.table import Table
 
 COLUMNS = (
-    Column("name", "Name", stretch=4),
-    Column("kind", "Kind", value=lambda row: wording.words(str(row["kind"]).removesuffix("s"))),
+    Column("name", "Name", stretch=5),
+    Column(
+        "kind",
+        "Kind",
+        value=lambda row: wording.words(str(row["kind"]).removesuffix("s")),
+        stretch=0,
+        sample="Package",
+    ),
     Column("summary", "What it is", stretch=5),
-    Column("created", "Made", "moment", stretch=2),
+    Column("created", "Made", "moment", stretch=0),
 )
 KINDS = ("models", "artifacts", "packages", "devices")
 

@@ -25,12 +25,12 @@ from gui.widgets.command import Incomplete
 from gui.widgets.empty import Empty
 from gui.widgets.rows import form_rows, named, replace_widget, unique_name
 from gui.widgets.table import Table
-from gui.widgets.text import Elided
+from gui.widgets.text import Elided, label
 from toolkit.data.sources import sources
 from toolkit.networks import networks
 from toolkit.training import Settings
 
-LEFT = 420  # pixels: room for the longest label and a list of numbers
+LEFT = 390  # pixels: room for the longest label and a list of numbers
 LOG_LINES = 500
 COLUMNS = (
     Column("name", "Column", stretch=4),
@@ -140,12 +140,15 @@ class Train(Page):
         self.parameters = QVBoxLayout()
         card.add(form_rows(("Network", self.network)))
         card.add(self.parameters)
+        card.add(label("Training", "heading"))
         card.add(self.settings)
         card.add(form_rows(("Name", self.model_name)))
         return card
 
     def _result_tiles(self) -> QHBoxLayout:
         self.test, self.validation = Tile("Accuracy on test"), Tile("Accuracy on validation")
+        for tile in (self.test, self.validation):
+            tile.setToolTip("Below: the 95 % confidence interval.")
         self.count = Tile("Parameters")
         return tiles(self.test, self.validation, self.count)
 
@@ -272,8 +275,9 @@ class Train(Page):
         self.validation.name.setText(f"{what} on validation")
         self.count.show_figure(
             wording.count(result.get("parameters")),
-            f"{result.get('name', '')}, {result.get('epochs', '?')} epochs",
+            f"{result.get('epochs', '?')} epochs",
         )
+        self.log.appendPlainText(f"{result.get('name')} is ready")
 
 
 def input_rows(result: Result) -> list[Result]:

@@ -5,7 +5,7 @@ from typing import Literal
 import qtawesome
 from PySide6.QtCore import QEvent, QSize
 from PySide6.QtGui import QColor, QIcon
-from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton
 
 from gui.theme import Tone, colors
 
@@ -19,8 +19,8 @@ def icon(name: str, color: str, selected: str = "") -> QIcon:
     return QIcon(made)
 
 
-def tone_color(widget: QWidget, tone: Tone) -> QColor:
-    return QColor(getattr(colors(widget.palette()), tone))
+def tone_color(tone: Tone) -> QColor:
+    return QColor(getattr(colors(), tone))
 
 
 class Button(QPushButton):
@@ -45,7 +45,7 @@ class Button(QPushButton):
     def _restyle(self) -> None:
         if self._icon_name:
             primary = self.property("role") == "primary" and self.isEnabled()
-            ink = "#ffffff" if primary else colors(self.palette()).muted
+            ink = "#ffffff" if primary else colors().muted
             self.setIcon(icon(self._icon_name, ink))
 
 
@@ -76,5 +76,5 @@ class Icon(QLabel):
             self._restyle()
 
     def _restyle(self) -> None:
-        ink = tone_color(self, self._tone).name()
+        ink = tone_color(self._tone).name()
         self.setPixmap(icon(self._name, ink).pixmap(self._side, self._side))

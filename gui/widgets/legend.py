@@ -29,7 +29,7 @@ class Key(QWidget):
             painter.setBrush(QColor(self._color))
             painter.drawRoundedRect(2, 2, 10, 10, 2, 2)
         else:
-            ink = QColor(colors(self.palette()).bad)
+            ink = QColor(colors().bad)
             painter.setPen(QPen(ink, 1.5, Qt.PenStyle.DashLine))
             painter.drawLine(0, 7, 14, 7)
 

@@ -1,5 +1,6 @@
 """What something was made from, and what is known about it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ KIND_ICONS = {
     "devices": "server",
 }
 INDENT = 18  # pixels a generation
+DIGEST = re.compile("[0-9a-f]{64}")
 SHORT = 10  # digits of a digest that tell things of one workspace apart
 LINES = 14  # facts shown; the rest is for `sanderling show`
 
@@ -33,20 +35,30 @@ def clear(layout: QLayout) -> None:
 
 
 def fact_text(name: str, value: Any) -> str:
-    """A fact in a line: what is long or nested only says how much it is."""
+    """A fact in a line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        if "value" in value and isinstance(value["value"], int | float):
+        if "inputs" in value and "outputs" in value:
+            sides = (value["inputs"], value["outputs"])
+            return " to ".join(", ".join(tensor_text(t) for t in side) for side in sides)
+        if set(value) >= {"value", "low", "high"}:
             return wording.percent(value["value"])
-        return ", ".join(f"{k} {fact_text(k, v)}" for k, v in value.items())
+        return ", ".join(f"{wording.words(k)} {fact_text(k, v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(fact_text(name, v) for v in value)
-    if isinstance(value, int) and ("size" in name or "bytes" in name):
+        return ", ".join(fact_text(name, v) for v in value) or wording.NOTHING
+    if isinstance(value, int) and name == "size_bytes":
         return wording.size(value)
     if isinstance(value, float):
         return wording.number(value)
-    return wording.NOTHING if value is None or value == "" else str(value)
+    text = " ".join(str(value if value is not None else "").split())
+    return text[:SHORT] if DIGEST.fullmatch(text) else text or wording.NOTHING
+
+
+def tensor_text(spec: Row) -> str:
+    """`image 1x8x8`: the name and the shape of one item."""
+    shape = "x".join(str(size) for size in spec.get("shape", ())[1:])
+    return f"{spec.get('name', '')} {shape}".strip()
 
 
 class Lineage(QWidget):

@@ -70,7 +70,7 @@ class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
         return [group for group in worst if group in kept]
 
     def _draw(self) -> None:
-        chosen = colors(self.palette())
+        chosen = colors()
         plot = self.getPlotItem()
         self.clear()
         self.setBackground(chosen.card)

@@ -19,6 +19,9 @@ from gui.widgets.text import label
 from toolkit.passes import Pass, passes
 from toolkit.recipe import Recipe
 
+ROW = 32  # pixels
+MOST = 5  # passes in sight
+
 
 class RecipeEditor(QWidget):
     """Add, order and adjust the passes of one recipe."""
@@ -35,7 +38,6 @@ class RecipeEditor(QWidget):
         self.list = QListWidget()
         self.list.setAccessibleName("Passes of the recipe, in order")
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.list.setFixedHeight(118)
         self.meaning = label("", "muted", wrap=True)
         self.stack = QStackedWidget()
         self.stack.addWidget(label("Add a pass to adjust it here.", "muted", wrap=True))
@@ -100,6 +102,7 @@ class RecipeEditor(QWidget):
         for number, name in enumerate(self.names, 1):
             self.list.addItem(QListWidgetItem(f"{number}.  {wording.words(name)}"))
         self.list.blockSignals(False)
+        self.list.setFixedHeight(ROW * min(max(len(self.forms), 1), MOST))
         self.list.setCurrentRow(row)
         self._show_row(row)
         self.changed.emit()

@@ -32,7 +32,8 @@ def empty_rows() -> QFormLayout:
 def add_row(rows: QFormLayout, title: str, widget: QWidget, meaning: str = "") -> None:
     words = label(title, "muted")
     words.setMinimumWidth(LABELS)
-    words.setMinimumHeight(FIELD)  # so that its middle is the field's
+    for part in (words, widget):
+        part.setMinimumHeight(FIELD)  # so that their middles are level
     words.setBuddy(widget)
     for part in (words, widget):
         part.setToolTip(meaning)

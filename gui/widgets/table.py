@@ -21,8 +21,8 @@ from gui.widgets.empty import Empty
 
 ROW_HEIGHT = 34
 PADDING = 30  # pixels: both sides of a cell, and the mark of the sorted column
-WIDEST = defaultdict(str, moment="2026-12-30 23:59", state="Not checked", size="999 MB")
-"""What a column of a kind must have room for; a text may be shortened."""
+SAMPLES = defaultdict(str, moment="2026-12-30 23:59", state="Not checked", size="999 MB")
+"""What a column of a kind must have room for, unless it says so itself."""
 
 
 class StateDelegate(QStyledItemDelegate):
@@ -35,7 +35,7 @@ class StateDelegate(QStyledItemDelegate):
         tone = index.data(TONE_ROLE)
         if tone is None:
             return
-        ink = tone_color(option.widget, tone)
+        ink = tone_color(tone)
         for role in (QPalette.ColorRole.Text, QPalette.ColorRole.HighlightedText):
             option.palette.setColor(role, ink)
         option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
@@ -72,7 +72,10 @@ class View(QTableView):
         """Columns get what must not be shortened; what is left goes out by `stretch`."""
         metrics = QFontMetrics(self.horizontalHeader().font())
         least = [
-            max(metrics.horizontalAdvance(words) for words in (column.title, WIDEST[column.kind]))
+            max(
+                metrics.horizontalAdvance(words)
+                for words in (column.title, column.sample or SAMPLES[column.kind])
+            )
             + PADDING
             for column in self._columns
         ]

@@ -55,6 +55,6 @@ class Elided(QLabel):
         shown = self.fontMetrics().elidedText(self.text(), self._mode, area.width())
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         if self._tone:
-            ink = QColor(getattr(colors(self.palette()), self._tone))
+            ink = QColor(getattr(colors(), self._tone))
         painter.setPen(ink)
         painter.drawText(area, self.alignment() | Qt.TextFlag.TextSingleLine, shown)

@@ -98,15 +98,10 @@ class Dataset:
         Raises:
             DataError: they do not have the same input and classes.
         """
-        same = (self.facts.input.shape, self.labels, self.facts.columns) == (
-            other.facts.input.shape,
-            other.labels,
-            other.facts.columns,
-        )
-        if not same:
+        if why := unlike(self.facts, other.facts):
             raise DataError(
-                f"{other.name} has other inputs or classes than {self.name}.",
-                f"{self.name}: {describe(self)}; {other.name}: {describe(other)}.",
+                f"{other.name} has other inputs or classes than {self.name}: {why}.",
+                "Bring data with the same columns, categories and classes.",
             )
         return replace(
             self,
@@ -127,9 +122,22 @@ class Dataset:
             return cls(name, facts, arrays["inputs"], arrays["targets"], arrays["split"])
 
 
-def describe(data: Dataset) -> str:
-    shape = "x".join(str(size) for size in data.facts.input.shape[1:])
-    return f"{shape} values, {len(data.labels) or 'no'} classes"
+def unlike(one: Facts, other: Facts) -> str:
+    """The first way in which a model of `one` cannot be used with `other`; empty when it can."""
+    if one.input.shape != other.input.shape:
+        return f"shape {list(other.input.shape)} and not {list(one.input.shape)}"
+    if one.labels != other.labels:
+        return f"{told(other.labels)} and not {told(one.labels)}"
+    for mine, theirs in zip(one.columns, other.columns, strict=False):
+        if (mine.name, mine.type) != (theirs.name, theirs.type):
+            return f"column {theirs.name!r} ({theirs.type}) and not {mine.name!r} ({mine.type})"
+        if mine.values != theirs.values:
+            return f"in column {mine.name!r} {told(theirs.values)} and not {told(mine.values)}"
+    return ""
+
+
+def told(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + " …" * (len(names) > most) if names else "numbers"
 
 
 def value_range(values: NDArray[np.float32]) -> tuple[float, float]:

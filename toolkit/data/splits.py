@@ -56,6 +56,7 @@ def _stratified(
     for value in np.unique(classes):
         members = rng.permutation(np.flatnonzero(classes == value))
         validation, test = (round(share * len(members)) for share in shares)
+        test = min(test, len(members) - validation - 1)  # a class nobody trains on is none
         split[members[:validation]] = 1
         split[members[validation : validation + test]] = 2
     return split

@@ -13,6 +13,9 @@ from toolkit.features.base import Feature
 if TYPE_CHECKING:
     from torch import nn
 
+ROUNDING = 1e-7  # of a float32: a deviation below this share of the mean is none
+SMALLEST = float(np.finfo(np.float32).tiny)  # whose inverse is still a float32
+
 
 class Scale(Feature):
     """`(value - minus) * times`: number columns to mean 0 and deviation 1, images to 0-1."""
@@ -29,11 +32,14 @@ class Scale(Feature):
             return cls(minus=(low,), times=(1 / (high - low or 1.0),))
         minus, times = [], []
         for values, column in zip(inputs.T, columns, strict=True):
-            present = values[np.isfinite(values)]
+            # in float32 a mean is a little off, and a constant seems to vary
+            present = values[np.isfinite(values)].astype(np.float64)
             numeric = column.type == "number" and present.size > 0
-            minus.append(float(present.mean()) if numeric else 0.0)
+            mean, deviation = (present.mean(), present.std()) if numeric else (0.0, 0.0)
+            minus.append(float(mean))
             # a constant column, and a category's index, keep their size
-            times.append(1 / (float(present.std()) or 1.0) if numeric else 1.0)
+            constant = deviation <= max(ROUNDING * abs(mean), SMALLEST)
+            times.append(1.0 if constant else float(1 / deviation))
         return cls(minus=tuple(minus), times=tuple(times))
 
     def module(self) -> "nn.Module":

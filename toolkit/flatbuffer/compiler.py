@@ -72,8 +72,11 @@ class Compiler:
 
     def held(self, name: str) -> Layout:
         """The layout a value is in without further work; FIRST for a constant."""
-        present = {layout for held, layout, _ in self.values if held == name}
-        return Layout.LAST if present == {Layout.LAST} else Layout.FIRST
+        first, last = (
+            any((name, layout, stored) in self.values for stored in (False, True))
+            for layout in (Layout.FIRST, Layout.LAST)
+        )
+        return Layout.LAST if last and not first else Layout.FIRST
 
     def layout(self, node: Node, *indices: int) -> Layout:
         """LAST when an input (all, unless some are named) is there only so."""
@@ -95,15 +98,17 @@ class Compiler:
         if key not in self.values:
             if name in self.graph.constants:
                 return self.constant(name, layout, stored)
-            held = self.held(name)
-            if held is not layout:
-                source = self.value(name, held, stored)
-                axes = permutation(len(source.shape), held, layout)
-                self.values[key] = self.transpose(source, axes)
-            else:
-                source = self.values[name, layout, True]
-                self.values[key] = self.emit("DEQUANTIZE", [source], source.shape, dtype="float32")
+            self.values[key] = self.converted(name, layout, stored)
         return self.values[key]
+
+    def converted(self, name: str, layout: Layout, stored: bool) -> Tensor:
+        """A value that exists, but in another layout or as integers only."""
+        integers = self.values.get((name, layout, True))
+        if integers and not stored:
+            return self.emit("DEQUANTIZE", [integers], integers.shape, dtype="float32")
+        other = Layout.LAST if layout is Layout.FIRST else Layout.FIRST
+        source = self.value(name, other, stored)
+        return self.transpose(source, permutation(len(source.shape), other, layout))
 
     def constant(self, name: str, layout: Layout, stored: bool, rank: int = 0) -> Tensor:
         """A constant of the graph, with leading axes of one up to `rank`."""

@@ -17,6 +17,8 @@ from toolkit.flatbuffer.writer import STORED, Tensor
 if TYPE_CHECKING:
     import onnx
 
+DTYPES = {"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"}
+
 
 def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
     """The bytes of a `.tflite` file that computes what `model` does for a batch of one.
@@ -43,7 +45,13 @@ def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
 
 
 def refuse_unknown(graph: Graph) -> None:
-    """Name every operator without a translation before any work is done."""
+    """Name what has no counterpart before any work is done."""
+    for name in (*graph.inputs, *graph.outputs):
+        if graph.dtypes[name].name not in DTYPES:
+            raise UnsupportedError(
+                f"TFLite: {name!r} holds {graph.dtypes[name]}.",
+                "Give the model numbers, and take numbers from it.",
+            )
     unknown: dict[str, Node] = {}
     for node in graph.nodes:
         if node.op not in TRANSLATIONS:

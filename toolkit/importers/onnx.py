@@ -1,14 +1,18 @@
 """ONNX files."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_targets.runtime.contract import DTYPES, Signature, TensorSpec
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError
+from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.importers.base import Importer
 from toolkit.model import Model
-from toolkit.onnx_graph import OPSET, clean, parse, shape_of
+from toolkit.onnx_graph import OPSET, check, clean, decode, nodes_of, shape_of, written
+
+FIELDS = {0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42}  # tags of ModelProto's fields 2 to 8
+ITEMS = 2  # that the graph is tried with: one would not show a fixed batch
 
 
 class Onnx(Importer):
@@ -23,34 +27,34 @@ class Onnx(Importer):
 
     def read(self, file: Path, job: Job) -> Model:
         job.step("import ONNX", 0, 1)
-        graph = parse(file.read_bytes())
-        if graph.graph.initializer and any(t.external_data for t in graph.graph.initializer):
-            raise UnsupportedError(
-                f"{file} keeps its weights in another file.",
-                "Save it with the weights inside: onnx.save(model, path) after onnx.load(path).",
-            )
+        graph = decode(file.read_bytes())
+        refuse_outside(graph, file)
+        refuse_unknown(graph, file)
+        check(graph)
         stored = {tensor.name for tensor in graph.graph.initializer}
-        inputs = [v for v in graph.graph.input if v.name not in stored]
+        inputs = [value for value in graph.graph.input if value.name not in stored]
+        if not inputs or not graph.graph.output:
+            raise UnsupportedError(
+                f"{file} holds a graph that takes or gives nothing.",
+                "Export a model with an input and an output.",
+            )
         signature = Signature(
             tuple(spec(value) for value in inputs), tuple(spec(v) for v in graph.graph.output)
         )
-        signature = self._labelled(signature)
-        data = clean(raised(graph)).SerializeToString(deterministic=True)
-        loadable(data, file)
+        data = written(clean(raised(graph)))
+        refuse_unrunnable(data, signature, file)
         job.step("import ONNX", 1, 1)
-        return Model(signature, graph=data)
-
-    def _labelled(self, signature: Signature) -> Signature:
-        """A single (batch, classes) output is taken for class scores, numbered from 0."""
-        output = signature.outputs[0]
-        if len(signature.outputs) != 1 or len(output.shape) != 2 or output.shape[1] < 2:
-            return signature
-        return Signature(
-            signature.inputs, signature.outputs, tuple(str(i) for i in range(output.shape[1]))
-        )
+        return Model(labelled(signature), graph=data)
 
 
-FIELDS = {0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42}  # tags of ModelProto's fields 2 to 8
+def labelled(signature: Signature) -> Signature:
+    """A single (batch, classes) output is taken for class scores, numbered from 0."""
+    output = signature.outputs[0]
+    if len(signature.outputs) != 1 or len(output.shape) != 2 or output.shape[1] < 2:
+        return signature
+    return Signature(
+        signature.inputs, signature.outputs, tuple(str(i) for i in range(output.shape[1]))
+    )
 
 
 def spec(value: Any) -> TensorSpec:
@@ -67,12 +71,44 @@ def spec(value: Any) -> TensorSpec:
         raise UnsupportedError(
             f"{value.name!r} has type {dtype}.", "Cast it to float32 inside the graph."
         )
-    if not shape or -1 in shape[1:]:
+    if not shape or any(size < 1 for size in shape[1:]):
         raise UnsupportedError(
             f"{value.name!r} has shape {list(shape)}: only the first axis may be free.",
             "Export the model with fixed sizes after the batch.",
         )
     return TensorSpec(value.name, (-1, *shape[1:]), dtype)
+
+
+def refuse_outside(model: Any, file: Path) -> None:
+    """A weight in another file would be read from wherever the model says."""
+    if any(tensor.external_data for tensor in tensors_of(model.graph)):
+        raise UnsupportedError(
+            f"{file} keeps its weights in another file.",
+            "Save it with the weights inside: onnx.save(model, path) after onnx.load(path).",
+        )
+
+
+def tensors_of(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in nodes_of(graph):
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from inner.initializer
+
+
+def refuse_unknown(model: Any, file: Path) -> None:
+    """Standard operators are known by name; others the runtime is asked for."""
+    import onnx
+
+    known = {(function.domain, function.name) for function in model.functions}
+    for node in nodes_of(model.graph):
+        standard = node.domain in {"", "ai.onnx"} and (node.domain, node.op_type) not in known
+        if standard and not onnx.defs.has(node.op_type):
+            raise UnsupportedError(
+                f"{file} uses {node.op_type} (node {node.name!r}), which is no ONNX operator.",
+                "Export the model with standard operators.",
+            )
 
 
 def raised(graph: Any) -> Any:
@@ -88,13 +124,32 @@ def raised(graph: Any) -> Any:
         return graph  # the runtime reads older opsets too
 
 
-def loadable(data: bytes, file: Path) -> None:
+def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:
+    """Load the graph and give it two items: the proof that it takes batches of any size."""
+    import numpy as np
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is said once, by us
     try:
-        onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise IntegrityError(
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no other base
+        raise UnsupportedError(
             f"{file} is ONNX, but the runtime refuses it: {str(error).splitlines()[0]}",
             "Update onnxruntime, or export the model with standard operators.",
         ) from error
+    feeds = {s.name: np.zeros((ITEMS, *s.shape[1:]), s.dtype) for s in signature.inputs}
+    try:
+        answers = session.run([s.name for s in signature.outputs], feeds)
+        found = [answer.shape for answer in answers]
+    except Exception as error:
+        raise fixed(file, str(error).splitlines()[0]) from error
+    if found != [(ITEMS, *s.shape[1:]) for s in signature.outputs]:
+        raise fixed(file, f"two items give shapes {found}")
+
+
+def fixed(file: Path, why: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{file} does not run with a batch of any size: {why}.",
+        "Export the model with a free first axis (dynamic_axes or dynamic_shapes).",
+    )

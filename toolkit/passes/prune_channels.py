@@ -4,8 +4,9 @@ Importance is the size of a channel's weights over the group that must go togeth
 (Fang et al. 2023, DepGraph, arXiv:2301.12900); the rest is then trained on.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from numpy.typing import NDArray
 from pydantic import Field
 
 from edge_targets.runtime.errors import UnsupportedError
@@ -27,7 +28,7 @@ class PruneChannels(Pass):
     learning_rate: Annotated[float, Field(gt=0, le=1, description="Step size of the recovery.")] = (
         1e-3
     )
-    seed: Annotated[int, Field(ge=0, description="Seed of the recovery.")] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 32, description="Seed of the recovery.")] = 0
 
     def apply(self, model: Model, job: Job) -> Model:
         if not model.network:
@@ -48,7 +49,7 @@ class PruneChannels(Pass):
         )
         return fit(pruned, settings, job).model
 
-    def _pruned(self, model: Model) -> dict[str, "object"]:  # type: ignore[type-arg]
+    def _pruned(self, model: Model) -> dict[str, NDArray[Any]]:
         import torch
         import torch_pruning
         from torch import nn

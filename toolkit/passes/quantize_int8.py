@@ -14,7 +14,7 @@ from pydantic import Field
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, operators, parse
+from toolkit.onnx_graph import clean, graph_of, operators, parse, written
 from toolkit.passes.base import Pass
 
 # what device runtimes run in int8; the rest, softmax and feature steps included, stays float
@@ -46,9 +46,16 @@ class QuantizeInt8(Pass):
                 "quantize_int8: the model is quantized already.",
                 "Start from the float model; `sanderling show` names it.",
             )
-        items = data.part("train")[0][: self.samples]
+        items = spread(data.part("train")[0], self.samples)
         job.step("quantize int8", 0, 1)
-        quantized = self._quantize(graph, model.signature.inputs[0].name, items, job)
+        spec = model.signature.inputs[0]
+        try:
+            quantized = self._quantize(graph, spec.name, items.astype(spec.dtype), job)
+        except Exception as error:  # the quantizer's and the runtime's errors share no other base
+            raise UnsupportedError(
+                f"quantize_int8 cannot quantize this graph: {(str(error).splitlines() or [''])[0]}",
+                "Export the model with standard operators and fixed sizes after the batch.",
+            ) from error
         job.step("quantize int8", 1, 1)
         return model.with_graph(quantized)
 
@@ -81,18 +88,23 @@ class QuantizeInt8(Pass):
                     "percentile": CalibrationMethod.Percentile,
                 }[self.calibration],
             )
-            return clean(parse(target.read_bytes())).SerializeToString(deterministic=True)
+            return written(clean(parse(target.read_bytes())))
 
 
-def reader(name: str, items: NDArray[np.float32], job: Job) -> Any:
+def spread(items: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """At most `count` items, evenly from all: many files hold one class after the other."""
+    return items[np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
+
+
+def reader(name: str, items: NDArray[Any], job: Job) -> Any:
     """The items one by one, as onnxruntime's calibration asks for them."""
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.items = job.track(items, "calibrate")
+            self.items = job.track(list(items), "calibrate")
 
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        def get_next(self) -> dict[str, NDArray[Any]] | None:
             item = next(self.items, None)
             return None if item is None else {name: item[None]}
 

@@ -36,7 +36,9 @@ class Settings(BaseModel):
     batch_size: Annotated[int, Field(ge=2, description="Items a step.")] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1, description="Step size at the start.")] = 3e-3
     weight_decay: Annotated[float, Field(ge=0, description="Pull of weights towards zero.")] = 1e-4
-    seed: Annotated[int, Field(ge=0, description="Seed of weights, order and dropout.")] = 0
+    seed: Annotated[
+        int, Field(ge=0, lt=1 << 32, description="Seed of weights, order and dropout.")
+    ] = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
     import torch
 
     data = model.need_data("Training")
-    with one_thread(), torch.random.fork_rng():
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         module = model.module()
         run = Run(module, data, settings)

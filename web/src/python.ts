@@ -15,6 +15,11 @@ export interface Answer {
   readonly confidence?: number; // 0…1
 }
 
+export interface BridgeTexts {
+  readonly manifestText: string;
+  readonly profileText: string;
+}
+
 // without leave to compile WebAssembly Pyodide waits for ever instead of failing
 const START_LIMIT_MS = 90_000;
 const RUNTIME_ZIP = "/home/pyodide/runtime.zip";
@@ -25,8 +30,8 @@ export class Python {
     private readonly bridge: PyProxy,
   ) {}
 
-  /** `base` is the folder that holds `pyodide/` and `runtime.zip`. */
-  static async start(base: URL, manifest: string, profile: string): Promise<Python> {
+  /** `base` is the folder that holds `pyodide/` and `runtime.zip`; the texts may come later. */
+  static async start(base: URL, texts: Promise<BridgeTexts>): Promise<Python> {
     const [pyodide, runtime] = await withLimit(
       Promise.all([
         loadPyodide({
@@ -40,10 +45,11 @@ export class Python {
     );
     pyodide.FS.writeFile(RUNTIME_ZIP, runtime);
     pyodide.runPython(`import sys; sys.path.insert(0, ${JSON.stringify(RUNTIME_ZIP)})`);
+    const { manifestText, profileText } = await texts;
     const Bridge = pyodide.pyimport("edge_targets.runtime.bridge").Bridge as PyCallable;
     return new Python(
       pyodide,
-      guarded(() => Bridge(manifest, profile) as PyProxy),
+      guarded(() => Bridge(manifestText, profileText) as PyProxy),
     );
   }
 

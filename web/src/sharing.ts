@@ -23,7 +23,7 @@ export class Sharing {
   /** The model is there: the switch works, and an earlier yes still counts. */
   async open(): Promise<void> {
     this.#box.disabled = false;
-    this.#box.checked = localStorage.getItem(KEY) !== null;
+    this.#box.checked = recall() !== null;
     if (this.#box.checked) await this.#set(true);
   }
 
@@ -36,14 +36,14 @@ export class Sharing {
   async #set(agreed: boolean): Promise<void> {
     clearInterval(this.#timer);
     if (!agreed) {
-      localStorage.removeItem(KEY);
+      remember(null);
       await this.client.ask("consent", { device: null });
       element("sent").textContent = "";
       return;
     }
     // a name for this browser, made only now, so that its records can be told from others'
-    const device = localStorage.getItem(KEY) ?? `browser-${crypto.randomUUID().slice(0, 8)}`;
-    localStorage.setItem(KEY, device);
+    const device = recall() ?? `browser-${crypto.randomUUID().slice(0, 8)}`;
+    remember(device);
     this.#timer = setInterval(() => void this.flush(), WINDOW_MS);
     this.#show(await this.client.ask("consent", { device }));
   }
@@ -52,5 +52,22 @@ export class Sharing {
     if (!this.#box.checked) return;
     this.#sent += sent;
     element("sent").textContent = `${this.#sent} sent${left > 0 ? `, ${left} waiting` : ""}`;
+  }
+}
+
+function recall(): string | null {
+  try {
+    return localStorage.getItem(KEY);
+  } catch {
+    return null; // a browser may deny storage: then a yes holds until the page is left
+  }
+}
+
+function remember(device: string | null): void {
+  try {
+    if (device === null) localStorage.removeItem(KEY);
+    else localStorage.setItem(KEY, device);
+  } catch {
+    // as above
   }
 }

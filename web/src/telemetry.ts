@@ -96,22 +96,22 @@ export function postTo(base: URL): Post {
 
 /** An outbox that the browser keeps over restarts. */
 export class IndexedDbStore implements OutboxStore {
-  readonly #database: Promise<IDBDatabase>;
+  private constructor(private readonly database: IDBDatabase) {}
 
-  constructor(name: string) {
+  static async open(name: string): Promise<IndexedDbStore> {
     const opening = indexedDB.open(name, 1);
     opening.onupgradeneeded = () =>
       opening.result.createObjectStore(TABLE, { autoIncrement: true });
-    this.#database = settled(opening);
+    return new IndexedDbStore(await settled(opening));
   }
 
   async put(id: string, text: string): Promise<void> {
-    const table = await this.#table("readwrite");
+    const table = this.#table("readwrite");
     await settled(table.add({ id, text }));
   }
 
   async oldest(limit: number): Promise<readonly (readonly [string, string])[]> {
-    const table = await this.#table("readonly");
+    const table = this.#table("readonly");
     const rows: unknown[] = await settled(table.getAll(null, limit));
     return rows.map((row) => {
       const { id, text } = row as { id: string; text: string }; // what `put` wrote
@@ -120,7 +120,7 @@ export class IndexedDbStore implements OutboxStore {
   }
 
   async remove(ids: readonly string[]): Promise<void> {
-    const table = await this.#table("readwrite");
+    const table = this.#table("readwrite");
     const walk = table.openCursor();
     await new Promise<void>((resolve, reject) => {
       walk.onerror = () => reject(walk.error);
@@ -134,19 +134,19 @@ export class IndexedDbStore implements OutboxStore {
   }
 
   async count(): Promise<number> {
-    return settled((await this.#table("readonly")).count());
+    return settled(this.#table("readonly").count());
   }
 
   async clear(): Promise<void> {
-    await settled((await this.#table("readwrite")).clear());
+    await settled(this.#table("readwrite").clear());
   }
 
-  async #table(mode: IDBTransactionMode): Promise<IDBObjectStore> {
-    return (await this.#database).transaction(TABLE, mode).objectStore(TABLE);
+  #table(mode: IDBTransactionMode): IDBObjectStore {
+    return this.database.transaction(TABLE, mode).objectStore(TABLE);
   }
 }
 
-/** An outbox that ends with the page: for tests, and where a browser denies storage. */
+/** An outbox that ends with the page: for tests, and for browsers without storage. */
 export class MemoryStore implements OutboxStore {
   readonly #rows = new Map<string, string>();
 
@@ -168,6 +168,15 @@ export class MemoryStore implements OutboxStore {
 
   async clear(): Promise<void> {
     this.#rows.clear();
+  }
+}
+
+/** The store of `name` that lasts; where the browser denies storage, one that ends with the page. */
+export async function openStore(name: string): Promise<OutboxStore> {
+  try {
+    return await IndexedDbStore.open(name);
+  } catch {
+    return new MemoryStore();
   }
 }
 

@@ -5,14 +5,7 @@ import type { FromWorker, Prediction, Requests, Stage, Started, ToWorker } from 
 import { fetchPackage, largestDifference } from "./package";
 import { Python } from "./python";
 import { EdgeError } from "./read";
-import {
-  type Flushed,
-  IndexedDbStore,
-  MemoryStore,
-  Outbox,
-  type OutboxStore,
-  postTo,
-} from "./telemetry";
+import { type Flushed, Outbox, openStore, postTo } from "./telemetry";
 
 class Session {
   #agreed = false;
@@ -25,9 +18,10 @@ class Session {
 
   static async start(base: URL): Promise<[Session, Started]> {
     const began = performance.now();
-    const { manifest, golden, model, manifestText, profileText } = await fetchPackage(base);
-    const pythonStarts = Python.start(base, manifestText, profileText);
-    pythonStarts.catch(() => {}); // awaited below; the engine's own failure is told first
+    const fetching = fetchPackage(base);
+    const pythonStarts = Python.start(base, fetching); // the slowest part: everything beside it
+    pythonStarts.catch(() => {}); // awaited below; the package's and the engine's failures go first
+    const { manifest, golden, model } = await fetching;
     const engine = await Engine.load(model, manifest.signature, base);
     const difference = largestDifference(await engine.run(golden.inputs), golden.outputs);
     if (!(difference <= manifest.tolerance)) {
@@ -40,7 +34,9 @@ class Session {
     report("engine", began);
     const python = await pythonStarts;
     report("python", began);
-    const outbox = new Outbox(store(base), postTo(base));
+    // two bundles of one origin must not send each other's records
+    const store = await openStore(`sanderling ${base.pathname}`);
+    const outbox = new Outbox(store, postTo(base));
     return [new Session(engine, python, outbox), { manifest, golden, difference }];
   }
 
@@ -100,13 +96,6 @@ async function begin(message: ToWorker): Promise<{ result: unknown }> {
     case "flush":
       return { result: session.flush() };
   }
-}
-
-function store(base: URL): OutboxStore {
-  // two bundles of one origin must not send each other's records
-  return "indexedDB" in self
-    ? new IndexedDbStore(`sanderling ${base.pathname}`)
-    : new MemoryStore();
 }
 
 function failed(id: number, error: unknown): FromWorker {

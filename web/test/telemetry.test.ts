@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import record from "../../tests/golden/record.json";
-import { MemoryStore, Outbox, type Post } from "../src/telemetry";
+import { MemoryStore, Outbox, openStore, type Post } from "../src/telemetry";
 
 const named = (id: string) => JSON.stringify({ ...record, id });
 
@@ -99,4 +99,9 @@ test("the outbox is bounded: the oldest records make room", async () => {
 
   expect(await outbox.flush()).toEqual({ sent: 500, left: 0 });
   expect(bodies[0]?.records[0]?.id).toBe("n1");
+});
+
+test("without storage an outbox still works until the page is left", async () => {
+  // this environment has no IndexedDB at all
+  expect(await openStore("sanderling /")).toBeInstanceOf(MemoryStore);
 });

@@ -13,11 +13,11 @@ from edge_targets.runtime.events import QUIET
 from toolkit.flatbuffer.translate import translate
 
 Array = np.ndarray[Any, Any]
-RNG = np.random.default_rng(0)
 
 
 def floats(*shape: int) -> Array:
-    return RNG.standard_normal(shape).astype(np.float32)
+    """The same for the same shape, whatever the order of the tests."""
+    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
 
 
 IMAGE = floats(1, 4, 9, 7)
@@ -73,7 +73,7 @@ def assert_same(run_onnx: Callable[..., Any], run_tflite: Callable[..., Any]) ->
 
 UNARY = [
     "Abs", "Ceil", "Cos", "Elu", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity",
-    "LeakyRelu", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Tanh",
+    "LeakyRelu", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "Tanh",
 ]  # fmt: skip
 
 
@@ -434,6 +434,7 @@ def test_an_unknown_operator_is_named_with_its_node_and_a_way_out() -> None:
     ("nodes", "x", "constants"),
     [
         (node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]), IMAGE, {}),
+        (node("MaxPool", kernel_shape=[1, 1], strides=[2, 2], ceil_mode=1), EVEN, {}),
         (node("Elu", alpha=2.0), ROW, {}),
         (node("Resize", "", "", "s", mode="cubic"), EVEN, {"s": ints(1, 4, 16, 12)}),
         (node("Pad", "p", mode="edge"), ROW, {"p": ints(0, 1, 0, 1)}),
@@ -449,6 +450,15 @@ def test_an_operator_used_in_an_unknown_way_says_what_to_do(
         translate(graph_of(nodes, x, constants), QUIET)
 
     assert caught.value.hint
+
+
+def test_an_input_of_words_is_refused() -> None:
+    model = graph_of(node("Identity"), ROW)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.STRING
+
+    with pytest.raises(UnsupportedError, match="'x' holds"):
+        translate(model, QUIET)
 
 
 def test_an_input_with_another_free_axis_is_refused() -> None:

@@ -21,10 +21,13 @@ from toolkit.data.sources.base import Samples, Source
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 MOSTLY = 0.5  # a column is of numbers when more than this share of its cells are
 CLASSES = 20  # an integer target with at most this many values names classes
+LARGEST = float(np.finfo(np.float32).max)  # inputs are float32
 
 
 @dataclass(frozen=True)
 class Table:
+    """The cells as they stand in the file."""
+
     file: Path
     header: tuple[str, ...]
     rows: tuple[tuple[int, Sequence[str]], ...]  # line number in the file, cells
@@ -38,8 +41,12 @@ class Csv(Source):
     """Columns are numbers or categories by what is in them; an empty cell is missing."""
 
     delimiter: Annotated[
-        str, Field(min_length=1, max_length=1, description="What stands between two cells.")
-    ] = ","
+        str,
+        Field(
+            pattern=r'^[^"\r\n]?$',
+            description="What stands between two cells; empty: a tab in .tsv files, else a comma.",
+        ),
+    ] = ""
     header: Annotated[
         bool, Field(description="Whether the first line names the columns; else they are c0, c1 …")
     ] = True
@@ -63,7 +70,7 @@ class Csv(Source):
             )
         for name in (target, *self.categories, *self.ignore, self.split_column or target):
             if name not in table.header:
-                raise UnknownNameError("column", name, table.header)
+                raise UnknownNameError(f"column in {table.file}", name, table.header)
         labels, targets = self._targets(table, target)
         left_out = {target, self.split_column, *self.ignore}
         columns, values = [], []
@@ -83,7 +90,7 @@ class Csv(Source):
     def _table(self, file: Path) -> Table:
         try:
             with file.open(newline="", encoding="utf-8-sig") as stream:
-                reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
+                reader = csv.reader(stream, delimiter=self._between(file), strict=True)
                 rows = [
                     (reader.line_num, row) for row in reader if any(cell.strip() for cell in row)
                 ]
@@ -105,6 +112,11 @@ class Csv(Source):
                 "Give every column its own name, or use --set header=false.",
             )
         rows = rows[1:] if self.header else rows
+        if not rows:
+            raise DataError(
+                f"{file} has a first line and no rows.",
+                "Add rows, or use --set header=false when the first line is one.",
+            )
         for line, row in rows:
             if len(row) != width:
                 raise DataError(
@@ -113,15 +125,11 @@ class Csv(Source):
                 )
         return Table(file, header, tuple(rows))
 
+    def _between(self, file: Path) -> str:
+        return self.delimiter or ("\t" if file.suffix.lower() == ".tsv" else ",")
+
     def _targets(self, table: Table, target: str) -> tuple[tuple[str, ...], NDArray[Any]]:
-        cells = table.cells(target)
-        for line, cell in cells:
-            if cell.lower() in MISSING:
-                raise DataError(
-                    f"{table.file}, line {line}: the target {target!r} is missing.",
-                    "Fill it in, or delete the row.",
-                )
-        texts = [cell for _, cell in cells]
+        texts = complete(table, target, "target")
         values = sorted(set(texts))
         if len(values) < 2:
             raise DataError(
@@ -129,8 +137,10 @@ class Csv(Source):
                 "Choose another target, or add rows of another class.",
             )
         numbers = [number(text) for text in texts]
+        few = len(values) <= min(CLASSES, len(texts) // 2)
         whole = all(value is not None and value.is_integer() for value in numbers)
-        if all(value is not None for value in numbers) and not (whole and len(values) <= CLASSES):
+        named = target in self.categories or None in numbers or (whole and few)
+        if not named:
             return (), np.array(numbers, np.float32)
         if len(values) > len(texts) // 2:
             raise DataError(
@@ -163,14 +173,27 @@ class Csv(Source):
     def _keys(self, table: Table) -> NDArray[Any] | None:
         if not self.split_column:
             return None
-        texts = [cell for _, cell in table.cells(self.split_column)]
+        texts = complete(table, self.split_column, "split column")
         numbers = [number(text) for text in texts]
         return np.array(texts if None in numbers else numbers)
 
 
+def complete(table: Table, name: str, purpose: str) -> list[str]:
+    """The cells of a column that may have no gaps."""
+    cells = table.cells(name)
+    for line, cell in cells:
+        if cell.lower() in MISSING:
+            raise DataError(
+                f"{table.file}, line {line}: the {purpose} {name!r} is missing.",
+                "Fill it in, or delete the row.",
+            )
+    return [cell for _, cell in cells]
+
+
 def number(text: str) -> float | None:
+    """The number that `text` is; None for words, and for what no float32 can hold."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None

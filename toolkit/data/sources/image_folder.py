@@ -30,17 +30,24 @@ class ImageFolder(Source):
 
     def read(self, location: str, target: str | None, job: Job) -> Samples:
         folder = Path(location)
-        labels = sorted(inner.name for inner in folder.iterdir() if inner.is_dir())
+        labels = [inner.name for inner in visible(folder) if inner.is_dir()]
         files = [
             (index, file)
             for index, label in enumerate(labels)
-            for file in sorted((folder / label).iterdir())
+            for file in visible(folder / label)
             if file.suffix.lower() in SUFFIXES
         ]
-        if len({index for index, _ in files}) < 2:
+        used = {index for index, _ in files}
+        if len(used) < 2:
             raise DataError(
                 f"{folder} holds images of fewer than two classes.",
                 "Put the images of each class into a folder of its own, named after the class.",
+            )
+        empty = [label for index, label in enumerate(labels) if index not in used]
+        if empty:
+            raise DataError(
+                f"{folder / empty[0]} holds no image.",
+                f"Put images ({', '.join(sorted(SUFFIXES))}) into it, or take it away.",
             )
         if self.split != "stratified":
             raise DataError(
@@ -78,3 +85,8 @@ class ImageFolder(Source):
                 "Replace the file or take it out of the folder.",
             ) from error
         return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, by name, without what file managers hide there."""
+    return sorted(inner for inner in folder.iterdir() if not inner.name.startswith("."))

@@ -1,6 +1,6 @@
 """Convolutions: TFLite has a kernel for plain and grouped ones, and one for depthwise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -124,8 +124,7 @@ def bias_of(compiler: Compiler, node: Node, outputs: int, x: Tensor, weights: Te
     )
     limit = np.iinfo(np.int32)
     codes = np.rint(flat(values, outputs) / scale.astype(np.float64)).clip(limit.min, limit.max)
-    scales: Sequence[float] = tuple(float(value) for value in scale)
-    quantization = Quantization(tuple(scales), (0,) * len(scales))
+    quantization = Quantization(tuple(float(value) for value in scale), (0,) * len(scale))
     return compiler.writer.constant(codes.astype(np.int32), quantization)
 
 

@@ -129,6 +129,18 @@ def reciprocal(compiler: Compiler, node: Node) -> None:
     compiler.give(node, compiler.emit("DIV", [compiler.scalar(1, x), x], x.shape), layout)
 
 
+def softplus(compiler: Compiler, node: Node) -> None:
+    """log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which overflows for no x."""
+    layout = compiler.layout(node)
+    x = compiler.take(node, 0, layout)
+    tail = x
+    for code in ("ABS", "NEG", "EXP"):
+        tail = compiler.emit(code, [tail], x.shape)
+    tail = compiler.emit("ADD", [tail, compiler.scalar(1, x)], x.shape)
+    parts = [compiler.emit("RELU", [x], x.shape), compiler.emit("LOG", [tail], x.shape)]
+    compiler.give(node, compiler.emit("ADD", parts, x.shape), layout)
+
+
 def operands(compiler: Compiler, node: Node) -> tuple[list[Tensor], Layout]:
     """All inputs, ready to broadcast against each other."""
     rank = len(compiler.shape(node.outputs[0]))
@@ -219,4 +231,5 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "Pow": power,
     "Reciprocal": reciprocal,
     "Relu": relu,
+    "Softplus": softplus,
 }

@@ -78,6 +78,15 @@ def grown(compiler: Compiler, node: Node, window: Window) -> Window:
     size, wanted = compiler.shape(node.inputs[0])[2:], compiler.shape(node.outputs[0])[2:]
     if len(size) == 1:
         size, wanted = (1, *size), (1, *wanted)
+    if node.attributes.get("ceil_mode") and any(
+        (count - 1) * stride >= before + n
+        for count, stride, before, n in zip(
+            wanted, window.strides, window.before, size, strict=True
+        )
+    ):
+        raise node.unsupported(
+            "rounds up to a window that holds padding only", "Turn ceil_mode off."
+        )
     ends = [
         (count - 1) * stride + extent - before - n
         for count, stride, extent, before, n in zip(

@@ -83,10 +83,14 @@ def linear(compiler: Compiler, node: Node, scales: list[float]) -> None:
     x = compiler.take(node, 0, Layout.LAST)
     size = compiler.shape(node.outputs[0])[2:]
     way = node.attributes.get("coordinate_transformation_mode", "half_pixel")
-    coordinates(node, 1.0, 1, 1)  # refuses what TFLite does not know
+    if way not in {"align_corners", "asymmetric", *HALF_PIXEL}:
+        raise node.unsupported(f"has coordinates {way!r}", "Use half_pixel or align_corners.")
     exact = all(
         abs(n * scale - m) < 1e-6 for n, scale, m in zip(x.shape[1:3], scales, size, strict=True)
     )
+    single = any(m == 1 != n for n, m in zip(x.shape[1:3], size, strict=True))
+    if way == "pytorch_half_pixel" and single:
+        raise node.unsupported("resizes to one pixel", "Use half_pixel, or a mean.")
     if way != "align_corners" and not exact:
         raise node.unsupported(
             "has a scale that does not fit the size it gives", "Give the size and no scale."

@@ -1,0 +1,505 @@
+"""Life of a device: packages come, faulty ones are refused, kills and outages are survived."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
+from edge_targets.catalog import targets
+from edge_targets.catalog.base import Place
+from edge_targets.catalog.raspberry_pi_4 import RaspberryPi4
+from edge_targets.catalog.simulator import Simulator
+from edge_targets.package import pack, public_key
+from edge_targets.runtime.contract import Record
+from edge_targets.runtime.errors import (
+    Cancelled,
+    DataError,
+    DeviceError,
+    IntegrityError,
+    UnsupportedError,
+)
+from edge_targets.runtime.events import Event, Job
+from edge_targets.runtime.spool import Spool
+from edge_targets.transport import get_json, post_json, put_package
+from tests.edge_targets.conftest import Build
+from tests.edge_targets.tiny import (
+    INPUTS,
+    KEY,
+    STRANGER,
+    Collector,
+    expected,
+    free_port,
+    infer_body,
+    manifest,
+    members,
+    wait_until,
+)
+
+
+def answers(url: str, scale: float = 1.0) -> bool:
+    found = post_json(f"{url}/v2/models/tiny/infer", infer_body())
+    return np.allclose(
+        np.reshape(found["outputs"][0]["data"], (2, 2)), expected(INPUTS, scale), atol=1e-5
+    )
+
+
+def home_of(place: Place) -> Home:
+    return Home(Path(place.address))
+
+
+def test_a_package_is_deployed_replaced_and_the_device_stopped(build: Build, place: Place) -> None:
+    simulator, events = Simulator(), list[Event]()
+
+    first = simulator.deploy(build("1"), place, Job(events.append))
+    assert answers(first.url)
+    second = simulator.deploy(build("2", scale=3.0), place, Job())
+
+    assert second.url == first.url
+    assert (first.version, second.version) == ("1", "2")
+    assert second.golden_difference < 1e-5
+    assert answers(second.url, scale=3.0)
+    assert {"start device", "send package"} <= {event.message for event in events}
+    status = simulator.status(place)
+    assert (status.state, status.model, status.version, status.samples) == ("ready", "tiny", "2", 4)
+    assert status.pending == 1  # the window of the first version
+    simulator.stop(place)
+    assert simulator.status(place).state == "stopped"
+    simulator.stop(place)
+
+
+def test_a_stopped_device_comes_back_with_its_package(build: Build, place: Place) -> None:
+    Simulator().deploy(build("1"), place, Job())
+    Simulator().stop(place)
+
+    url = Simulator().ready(place, Job())
+
+    assert answers(url)
+
+
+def test_a_device_that_was_killed_comes_back_with_its_package(build: Build, place: Place) -> None:
+    Simulator().deploy(build("1"), place, Job())
+    running = home_of(place).running()
+    assert running
+    os.kill(running.pid, signal.SIGKILL)
+    wait_until(lambda: not home_of(place).running())
+
+    assert Simulator().status(place).state == "stopped"
+    assert answers(Simulator().ready(place, Job()))
+
+
+def test_other_golden_answers_are_refused_and_the_old_model_stays(
+    build: Build, place: Place
+) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+
+    with pytest.raises(IntegrityError, match="off here") as caught:
+        Simulator().deploy(build("2", scale=3.0, off=0.01), place, Job())
+
+    assert caught.value.hint
+    assert answers(url)
+    assert Simulator().status(place).version == "1"
+    assert sorted(path.name for path in home_of(place).slots.iterdir()) == ["a", "active"]
+    assert not list(home_of(place).incoming.iterdir())
+
+
+def test_a_model_that_does_not_load_is_refused_and_the_old_model_stays(
+    tmp_path: Path, build: Build, place: Place
+) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    half = members()["model.onnx"][:60]
+    file = tmp_path / "half.sndl"
+    pack(manifest("2"), {**members(), "model.onnx": half}, KEY, file)
+
+    with pytest.raises(IntegrityError, match="cannot load"):
+        Simulator().deploy(file, place, Job())
+
+    assert answers(url)
+
+
+def test_a_package_without_golden_answers_is_refused(
+    tmp_path: Path, build: Build, place: Place
+) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    found = members()
+    del found["golden.json"]
+    pack(manifest("2"), found, KEY, tmp_path / "bare.sndl")
+
+    with pytest.raises(IntegrityError, match="does not run here"):
+        Simulator().deploy(tmp_path / "bare.sndl", place, Job())
+
+    assert answers(url)
+
+
+def test_the_device_itself_refuses_strangers_and_flipped_bytes(
+    tmp_path: Path, build: Build, place: Place
+) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    stranger, flipped = tmp_path / "stranger.sndl", tmp_path / "flipped.sndl"
+    pack(manifest("2"), members(), STRANGER, stranger)
+    data = bytearray(build("3").read_bytes())
+    data[len(data) // 2] ^= 1
+    flipped.write_bytes(data)
+
+    for file, words in ((stranger, "not trusted"), (flipped, "not as it was packed")):
+        with pytest.raises(IntegrityError, match=words) as caught:
+            put_package(f"{url}/v1/package", file)
+        assert caught.value.hint
+
+    assert answers(url)
+
+
+def test_a_key_that_is_trusted_later_is_taken_without_a_restart(
+    tmp_path: Path, build: Build, place: Place
+) -> None:
+    first = Simulator().deploy(build("1"), place, Job())
+    file = tmp_path / "stranger.sndl"
+    pack(manifest("2"), members(), STRANGER, file)
+    both = replace(place, trusted=(public_key(KEY), public_key(STRANGER)))
+
+    second = Simulator().deploy(file, both, Job())
+
+    assert (second.url, second.version) == (first.url, "2")
+    assert set(TrustedKeys.load(Path(place.address)).keys) == set(both.trusted)
+
+
+def test_a_damaged_active_package_gives_way_to_the_one_before(build: Build, place: Place) -> None:
+    Simulator().deploy(build("1"), place, Job())
+    Simulator().deploy(build("2", scale=3.0), place, Job())
+    Simulator().stop(place)
+    model = home_of(place).slots / "b/model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+
+    url = Simulator().ready(place, Job())
+
+    assert answers(url)
+    assert "b cannot be served" in home_of(place).log.read_text()
+
+
+def test_cancelling_an_upload_leaves_the_old_model(build: Build, place: Place) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+
+    def stop(event: Event) -> None:
+        if event.message == "send package" and event.done == 0:
+            raise Cancelled("now")
+
+    with pytest.raises(Cancelled):
+        Simulator().deploy(build("2", scale=3.0), place, Job(stop))
+
+    assert answers(url)
+    wait_until(lambda: not list(home_of(place).incoming.iterdir()))
+    assert Simulator().deploy(build("2", scale=3.0), place, Job()).version == "2"
+
+
+def test_a_kill_in_the_middle_of_an_installation_leaves_a_device_that_works(
+    build: Build, place: Place
+) -> None:
+    simulator = Simulator()
+    simulator.deploy(build("1"), place, Job())
+    package = build("2", scale=3.0)
+    moments: list[Callable[[Home], Any]] = [
+        lambda home: list(home.incoming.iterdir()),
+        lambda home: list(home.slots.glob("*incoming*")),
+        lambda home: list(home.slots.glob("*incoming*/model.onnx")),
+        lambda home: (home.slots / "b").exists(),
+    ]
+
+    for reached in moments:
+        home = home_of(place)
+        url = simulator.ready(place, Job())
+        running = home.running()
+        assert running
+        sender = threading.Thread(target=attempt, args=(url, package))
+        sender.start()
+        wait_until(lambda home=home, reached=reached: reached(home))  # type: ignore[misc]
+        os.kill(running.pid, signal.SIGKILL)
+        sender.join()
+        wait_until(lambda home=home: not home.running())  # type: ignore[misc]
+
+        url = simulator.ready(place, Job())
+
+        version = simulator.status(place).version
+        assert version in ("1", "2")
+        assert answers(url, scale=1.0 if version == "1" else 3.0)
+        assert not list(home.slots.glob("*incoming*"))
+    assert simulator.deploy(build("3"), place, Job()).version == "3"
+
+
+def attempt(url: str, package: Path) -> None:
+    with suppress(DeviceError):  # it was killed
+        put_package(f"{url}/v1/package", package)
+
+
+def test_only_one_agent_runs_in_a_folder(build: Build, place: Place) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+
+    second = subprocess.run(
+        [sys.executable, "-m", "edge_targets.agent", "--root", place.address],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    assert "Another agent runs" in second.stderr
+    assert answers(url)
+
+
+def test_a_device_whose_folder_goes_away_ends(build: Build, place: Place) -> None:
+    Simulator().deploy(build("1"), place, Job())
+    running = home_of(place).running()
+    assert running
+
+    shutil.rmtree(place.address)
+
+    wait_until(lambda: not answering(running.url))
+    assert not Path(place.address).exists()
+
+
+def answering(url: str) -> bool:
+    try:
+        return bool(get_json(f"{url}/v2/health/live"))
+    except DeviceError:
+        return False
+
+
+def test_a_terminated_device_leaves_its_last_window_in_the_spool(
+    build: Build, place: Place
+) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    assert answers(url)
+    running = home_of(place).running()
+    assert running
+
+    os.kill(running.pid, signal.SIGTERM)
+    wait_until(lambda: not home_of(place).running())
+
+    spool = Spool(home_of(place).spool)
+    [waiting] = spool.batch(10, 1 << 20)
+    record = Record.parse(waiting.body)
+    assert (record.device, record.model, record.samples) == ("pi-kitchen", "tiny", 2)
+    assert record.sketches["a"].count == 2
+    spool.close()
+    assert not (Path(place.address) / "agent.json").exists()
+
+
+def test_telemetry_arrives_once_and_is_then_forgotten(
+    build: Build, place: Place, collector: Collector
+) -> None:
+    place = replace(place, collector=collector.url)
+    url = Simulator().deploy(build("1"), place, Job()).url
+    assert answers(url)
+
+    assert Simulator().flush(place) == 0
+    assert Simulator().flush(place) == 0
+
+    [record] = collector.records.values()
+    assert (record["device"], record["version"], record["samples"]) == ("pi-kitchen", "1", 2)
+    assert record["sketches"]["b"]["counts"] == [0, 0, 0, 1, 0, 1]
+
+
+def test_windows_are_closed_and_sent_by_themselves(
+    build: Build, place: Place, collector: Collector
+) -> None:
+    Settings(window_s=0.1).save(Path(place.address))
+    url = Simulator().deploy(build("1"), replace(place, collector=collector.url), Job()).url
+
+    assert answers(url)
+
+    wait_until(lambda: sum(record["samples"] for record in collector.records.values()) == 2)
+    wait_until(lambda: Simulator().status(place).pending == 0)
+
+
+def test_while_the_collector_is_down_telemetry_waits_and_is_sent_later(
+    build: Build, place: Place, collector: Collector
+) -> None:
+    collector.stop()
+    place = replace(place, collector=collector.url)
+    url = Simulator().deploy(build("1"), place, Job()).url
+    for waiting in (1, 2, 3):
+        assert answers(url)
+        assert Simulator().flush(place) == waiting
+    Simulator().stop(place)  # not even a restart loses any
+
+    collector.start()
+    Simulator().ready(place, Job())
+
+    assert Simulator().flush(place) == 0
+    assert sum(record["samples"] for record in collector.records.values()) == 6
+
+
+def test_a_record_that_the_collector_refuses_does_not_hold_up_the_others(
+    build: Build, place: Place, collector: Collector
+) -> None:
+    collector.stop()
+    place = replace(place, collector=collector.url)
+    url = Simulator().deploy(build("1"), place, Job()).url
+    for items in (1, 2, 1, 1):
+        post_json(f"{url}/v2/models/tiny/infer", infer_body(INPUTS[:items]))
+        Simulator().flush(place)
+    collector.refuses = lambda record: record["samples"] == 2
+    collector.start()
+
+    assert Simulator().flush(place) == 1
+    assert [record["samples"] for record in collector.records.values()] == [1, 1, 1]
+
+    collector.refuses = lambda record: False
+    assert Simulator().flush(place) == 0
+
+
+def test_nothing_that_was_counted_is_lost_when_models_are_swapped_under_load(
+    build: Build, place: Place, collector: Collector
+) -> None:
+    place = replace(place, collector=collector.url)
+    url = Simulator().deploy(build("1"), place, Job()).url
+    done = threading.Event()
+    sent = [0, 0]
+
+    def ask(number: int) -> None:
+        while not done.is_set():
+            post_json(f"{url}/v2/models/tiny/infer", infer_body())
+            sent[number] += 2
+
+    askers = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
+    for asker in askers:
+        asker.start()
+    for version in ("2", "3"):
+        Simulator().deploy(build(version), place, Job())
+    done.set()
+    for asker in askers:
+        asker.join()
+
+    assert Simulator().flush(place) == 0
+    assert sum(record["samples"] for record in collector.records.values()) == sum(sent)
+    assert {record["version"] for record in collector.records.values()} == {"1", "2", "3"}
+
+
+def test_a_device_that_nobody_answers_for_is_an_error_of_two_lines(build: Build) -> None:
+    place = Place("far", f"http://127.0.0.1:{free_port()}", "", (public_key(KEY),))
+
+    for target in (RaspberryPi4(), Simulator()):
+        assert target.status(place).state == "unreachable"
+        with pytest.raises(DeviceError, match="does not answer") as caught:
+            target.deploy(build(), place, Job())
+        assert caught.value.hint
+        with pytest.raises(DeviceError, match="does not answer"):
+            target.flush(place)
+        with pytest.raises(DeviceError, match="does not answer"):
+            target.stop(place)
+
+
+def test_an_agent_on_the_network_is_reached_by_its_address(build: Build, place: Place) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    remote = replace(place, address=url)
+    assert answers(url)
+
+    deployed = RaspberryPi4().deploy(build("2", scale=3.0), remote, Job())
+
+    assert deployed.version == "2"
+    assert RaspberryPi4().status(remote).state == "ready"
+    assert RaspberryPi4().flush(remote) == 1
+    RaspberryPi4().stop(remote)
+    wait_until(lambda: RaspberryPi4().status(remote).state == "unreachable")
+
+
+def test_a_board_without_an_address_says_how_to_start_its_agent(build: Build) -> None:
+    with pytest.raises(DeviceError, match="not the address of a Raspberry Pi 4") as caught:
+        RaspberryPi4().deploy(build(), Place("pi", "pi@kitchen", "", (public_key(KEY),)), Job())
+
+    assert "edge_targets.agent" in caught.value.hint
+
+
+def test_a_device_without_a_model_says_so(place: Place) -> None:
+    url = Simulator().ready(place, Job())
+
+    assert Simulator().status(place).state == "empty"
+    with pytest.raises(DeviceError, match="serves no model yet"):
+        post_json(f"{url}/v2/models/tiny/infer", infer_body())
+    with pytest.raises(DeviceError, match="503"):
+        get_json(f"{url}/v2/health/ready")
+
+
+def test_a_target_refuses_what_it_cannot_hold_or_run() -> None:
+    for name in ("simulator", "raspberry_pi_4"):
+        target = targets[name]()
+        target.fits(manifest(), 1 << 20)
+        with pytest.raises(UnsupportedError, match="cannot run"):
+            target.fits(replace(manifest(), format="coreml"), 1)
+        with pytest.raises(UnsupportedError, match="has room for"):
+            target.fits(manifest(), target.facts.flash_bytes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"collector": "file:///etc/passwd"}',
+        '{"window_s": 0}',
+        '{"window_s": "long"}',
+        '{"device": "../x"}',
+        '{"threads": 0}',
+        '{"threads": true}',
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "settings.json").write_text(text)
+
+    with pytest.raises(DataError, match=r"settings\.json"):
+        Settings.load(tmp_path)
+
+
+def test_settings_a_newer_program_wrote_survive(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"device": "pi", "colour": "blue"}')
+
+    replace(Settings.load(tmp_path), device="pi-2").save(tmp_path)
+
+    assert Settings.load(tmp_path).extra == {"colour": "blue"}
+    assert Settings.load(tmp_path).device == "pi-2"
+
+
+def test_an_agent_that_cannot_start_says_why(build: Build, place: Place) -> None:
+    (Path(place.address) / "spool.db").mkdir()
+
+    with pytest.raises(DeviceError, match=r"did not start: .*telemetry") as caught:
+        Simulator().deploy(build(), place, Job())
+
+    assert "agent.log" in caught.value.hint
+
+
+def test_a_runtime_that_dies_in_the_trial_takes_nobody_along(build: Build, place: Place) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    running = home_of(place).running()
+    assert running
+    threads = Path(f"/proc/{running.pid}/task")
+    done = threading.Event()
+
+    def strike() -> None:
+        while not done.is_set():
+            for child in " ".join(
+                (one / "children").read_text() for one in threads.iterdir()
+            ).split():
+                os.kill(int(child), signal.SIGILL)
+            time.sleep(0.005)
+
+    striker = threading.Thread(target=strike)
+    striker.start()
+    try:
+        with pytest.raises(IntegrityError, match="died of SIGILL"):
+            Simulator().deploy(build("2", scale=3.0), place, Job())
+    finally:
+        done.set()
+        striker.join()
+
+    assert answers(url)
+    assert Simulator().deploy(build("2", scale=3.0), place, Job()).version == "2"
