@@ -129,7 +129,7 @@ QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox { background: $card; color: $text
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus { border-color: $accent; }
 QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled {
   background: $well; color: $muted; }
-QAbstractSpinBox > QLineEdit { border: none; padding: 0 9px; min-height: 0; }
+QSpinBox, QDoubleSpinBox { padding: 4px 0; }
 QComboBox::drop-down { border: none; width: 26px; }
 QComboBox::down-arrow { image: url($icons/chevron.svg); width: 12px; height: 12px; }
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button,

@@ -9,6 +9,7 @@ SPELLED = {
     "pi": "Pi", "sha256": "SHA-256", "url": "URL",
 }  # fmt: skip
 """Words that are not written like others."""
+NAMES = {"kolmogorov_smirnov": "Kolmogorov-Smirnov"}
 NOTHING = "\u2013"  # an en dash: there is no figure
 
 
@@ -52,6 +53,8 @@ def between(interval: Mapping[str, Any] | None) -> str:
 
 def words(name: str) -> str:
     """A field or member name for people: `quantize_int8` is "Quantize int8"."""
+    if name in NAMES:
+        return NAMES[name]
     parts = [SPELLED.get(word, word) for word in name.replace("_", " ").split()]
     spaced = " ".join(parts)
     return spaced if parts and parts[0] in SPELLED.values() else spaced[:1].upper() + spaced[1:]

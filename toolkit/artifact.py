@@ -13,7 +13,7 @@ from toolkit.model import Model
 from toolkit.onnx_graph import graph_of, operators
 
 LABELS_EQUAL = 0.995  # share of items that must keep their class
-FLOAT_TOLERANCE = 1e-4  # largest difference of a float graph's outputs
+FLOAT_TOLERANCE = 1e-4  # largest difference of a float graph's outputs, in their size
 INT8_TOLERANCE = 0.25  # one rounding step early in a network can grow to this in a share
 
 
@@ -54,6 +54,7 @@ class Compiled:
 
     data: bytes
     parity: Parity
+    quantized: bool
 
 
 def compile_model(
@@ -65,6 +66,11 @@ def compile_model(
     original = Runner(graph, "onnx", model.signature).first_output(inputs, job)
     compiled = Runner(data, format_name, model.signature).first_output(inputs, job)
     quantized = "QuantizeLinear" in operators(graph)
-    tolerance = INT8_TOLERANCE if quantized else FLOAT_TOLERANCE
+    tolerance = (INT8_TOLERANCE if quantized else FLOAT_TOLERANCE) * size_of(original)
     classes = bool(model.signature.labels)
-    return Compiled(data, compare(original, compiled, classes, tolerance))
+    return Compiled(data, compare(original, compiled, classes, tolerance), quantized)
+
+
+def size_of(values: NDArray[Any]) -> float:
+    """What a tolerance is multiplied by: 1 for shares, the largest value for larger numbers."""
+    return max(1.0, float(np.abs(values[np.isfinite(values)]).max(initial=0.0)))

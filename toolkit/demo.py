@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 
@@ -17,12 +17,14 @@ from edge_targets.runtime.events import Job
 from toolkit import api, browser, serving, shelf, shipping
 from toolkit.doctor import chromium
 from toolkit.report import Report
-from toolkit.results import ArtifactRow, Built, Demo, Deployed, DriftSummary, Stage
+from toolkit.results import ArtifactRow, Demo, Deployed, DriftSummary, Packaged, Stage
 from toolkit.telemetry import receiver
 from toolkit.telemetry.store import Store
 from toolkit.traffic import send
 from toolkit.watch import Drift
 from toolkit.workspace import SETTINGS, Settings, Workspace
+
+T = TypeVar("T")
 
 DEVICE = "desk"
 SERVED = "digits"
@@ -53,6 +55,10 @@ class Line:
         self.stages: list[Stage] = []
         self.drift: list[DriftSummary] = []
 
+    def do(self, verb: Callable[..., T], *words: object, **options: object) -> T:
+        """A verb, as a user would type it, in this workspace."""
+        return verb(*words, **options, workspace=self.root, job=self.job)
+
     def stage(self, name: str, work: Callable[[], tuple[dict[str, Any], bool]]) -> None:
         start = time.monotonic()
         self.job.step(name, len(self.stages), len(STAGES))
@@ -78,21 +84,18 @@ class Line:
         )
 
     def read_data(self) -> tuple[dict[str, Any], bool]:
-        where = {"workspace": self.root, "job": self.job}
-        normal = api.data_add("digits", name="digits", **where)
-        api.data_add("digits", name="field", set=FIELD, **where)
+        normal = self.do(api.data_add, "digits", name="digits")
+        self.do(api.data_add, "digits", name="field", set=FIELD)
         self.normal, self.field = (shelf.dataset(self.shelves, n) for n in ("digits", "field"))
         return {"scans": normal.rows, **normal.split}, True
 
     def train(self) -> tuple[dict[str, Any], bool]:
-        done = api.train("digits", name="digits", workspace=self.root, job=self.job)
+        done = self.do(api.train, "digits", name="digits")
         figures = {"epochs": done.epochs, "parameters": done.parameters, "accuracy": done.test}
         return figures, done.test.value >= ACCURACY
 
     def compress(self) -> tuple[dict[str, Any], bool]:
-        done = api.compress(
-            "digits", passes="quantize_int8", name="digits-int8", workspace=self.root, job=self.job
-        )
+        done = self.do(api.compress, "digits", passes="quantize_int8", name="digits-int8")
         figures = {
             "accuracy before": done.before,
             "accuracy after": done.after,
@@ -101,36 +104,35 @@ class Line:
         return figures, done.after.value >= done.before.value - INT8_LOSS
 
     def compile(self) -> tuple[dict[str, Any], bool]:
-        built = [self.build(model) for model in ("digits", "digits-int8")]
+        built = [self.do(api.build, model) for model in ("digits", "digits-int8")]
         found = {a.name: a.label_agreement for one in built for a in one.artifacts}
         return {f"{n} labels equal": share for n, share in found.items()}, all(b.ok for b in built)
 
-    def build(self, model: str) -> Built:
-        return api.build(model, workspace=self.root, job=self.job)
-
     def package(self) -> tuple[dict[str, Any], bool]:
-        where = {"serve_as": SERVED, "workspace": self.root, "job": self.job}
-        device = api.package("digits-int8.tflite", target="simulator", name="device-1", **where)
-        page = api.package("digits.onnx", target="browser", name="page-1", **where)
+        device = self.pack("digits-int8.tflite", "simulator", "device-1")
+        page = self.pack("digits.onnx", "browser", "page-1")
         sizes = {"device package bytes": device.size_bytes, "page package bytes": page.size_bytes}
         return {**sizes, "signed with": device.key_id}, True
+
+    def pack(self, artifact: str, target: str, name: str) -> Packaged:
+        return self.do(api.package, artifact, target=target, name=name, serve_as=SERVED)
 
     def deploy(self) -> tuple[dict[str, Any], bool]:
         url = self.open_things.enter_context(self.collector())
         settings = Settings(collector=url).model_dump(by_alias=True)
         replace_file(self.root / SETTINGS, tomli_w.dumps(settings).encode())
         self.shelves = Workspace(self.root)
-        api.device_add(DEVICE, str(self.root / "device"), target="simulator", workspace=self.root)
+        self.do(api.device_add, DEVICE, str(self.root / "device"), target="simulator")
         self.open_things.callback(shipping.device_stop, self.shelves, DEVICE)
         done = self.put("device-1")
         return {"url": done.url, "golden difference": done.golden_difference}, True
 
     def put(self, package: str) -> Deployed:
-        self.deployed = api.deploy(package, DEVICE, workspace=self.root, job=self.job)
+        self.deployed = self.do(api.deploy, package, DEVICE)
         return self.deployed
 
     def open_page(self) -> tuple[dict[str, Any], bool]:
-        made = api.bundle("page-1", self.root / "page", workspace=self.root, job=self.job)
+        made = self.do(api.bundle, "page-1", self.root / "page")
         figures: dict[str, Any] = {"files": made.files, "bytes": made.size_bytes}
         if not chromium():
             return {**figures, "opened": "no: there is no Chromium here"}, True
@@ -164,7 +166,7 @@ class Line:
         target, place = shipping.place_of(self.shelves, device)
         pending = target.flush(place)
         hours = (datetime.now(UTC) - since).total_seconds() / 3600
-        report = api.watch(SERVED, hours=hours, workspace=self.root, job=self.job)
+        report = self.do(api.watch, SERVED, hours=hours)
         assert isinstance(report, Drift)
         strongest = max(report.rows, key=lambda row: (row.score or 0) / (row.threshold or 1))
         self.drift.append(
@@ -184,19 +186,14 @@ class Line:
         return {**figures, "records waiting": pending}, seen and report.alarm == alarm
 
     def retrain(self) -> tuple[dict[str, Any], bool]:
-        self.retrained = api.retrain(
-            "digits-int8", data="field", name="digits-2", workspace=self.root, job=self.job
-        )
+        self.retrained = self.do(api.retrain, "digits-int8", data="field", name="digits-2")
         gains = {f"gain on {row.data}": row.difference for row in self.retrained.comparisons}
         return gains, self.retrained.ok
 
     def redeploy(self) -> tuple[dict[str, Any], bool]:
-        where = {"workspace": self.root, "job": self.job}
-        api.compress("digits-2", passes="quantize_int8", name="digits-2-int8", **where)
-        built = api.build("digits-2-int8", format=["tflite"], **where)
-        api.package(
-            "digits-2-int8.tflite", target="simulator", name="device-2", serve_as=SERVED, **where
-        )
+        self.do(api.compress, "digits-2", passes="quantize_int8", name="digits-2-int8")
+        built = self.do(api.build, "digits-2-int8", format=["tflite"])
+        self.pack("digits-2-int8.tflite", "simulator", "device-2")
         done = self.put("device-2")
         return {"version": done.version, "golden difference": done.golden_difference}, built.ok
 
@@ -208,7 +205,7 @@ class Line:
         model = shelf.load_model(self.shelves, self.shelves.get("models", "digits"))
         original = self.labels_of(model, self.normal.inputs)
         for name in ("digits.onnx", "digits.tflite", "digits-int8.onnx", "digits-int8.tflite"):
-            report = api.measure(name, data="digits", workspace=self.root, job=self.job)
+            report = self.do(api.measure, name, data="digits")
             labels = self.artifact_labels(name)
             same = sum(a == b for a, b in zip(labels, original, strict=True)) / len(original)
             yield ArtifactRow(

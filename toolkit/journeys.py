@@ -2,15 +2,15 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from edge_targets.runtime.errors import DataError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit import retrain as retraining
 from toolkit import shelf
-from toolkit.artifact import FLOAT_TOLERANCE, INT8_TOLERANCE, compile_model
+from toolkit.artifact import compile_model
 from toolkit.data.dataset import Dataset
 from toolkit.describe import input_info
 from toolkit.evaluation.metrics import metric_name, quality
@@ -18,6 +18,7 @@ from toolkit.features import fit_features
 from toolkit.formats import formats
 from toolkit.importers import import_model
 from toolkit.inference import Runner
+from toolkit.matching import check_fits, with_meaning
 from toolkit.measure import Subject
 from toolkit.measure import measure as measured
 from toolkit.model import Model
@@ -108,26 +109,6 @@ def import_file(
     )
 
 
-def with_meaning(model: Model, data: Dataset) -> Model:
-    """The imported signature with the dataset's units and labels, where shapes agree."""
-    taken, given = model.signature.inputs[0], model.signature.outputs[0]
-    wanted = data.facts.input
-    outputs = len(data.labels) or 1
-    if len(model.signature.inputs) > 1 or taken.shape[1:] != wanted.shape[1:]:
-        raise DataError(
-            f"The model takes {list(taken.shape)}; {data.name} holds {list(wanted.shape)}.",
-            "Name a dataset with the model's own inputs.",
-        )
-    if given.shape[-1] != outputs:
-        raise DataError(
-            f"The model gives {given.shape[-1]} values; {data.name} has {outputs} classes.",
-            "Name a dataset with the model's own classes.",
-        )
-    named = replace(taken, meaning=wanted.meaning, unit=wanted.unit, columns=wanted.columns)
-    signature = replace(model.signature, inputs=(named,), labels=data.labels)
-    return replace(model, signature=signature, data=data)
-
-
 def loaded(
     shelves: Workspace, name: str, data_name: str | None
 ) -> tuple[Entry, Model, tuple[Entry, ...]]:
@@ -137,7 +118,9 @@ def loaded(
     if not data_name:
         return entry, model, shelf.data_of(shelves, entry)
     source = shelves.get("datasets", data_name)
-    return entry, model.with_data(shelf.load_dataset(shelves, source)), (source,)
+    data = shelf.load_dataset(shelves, source)
+    check_fits(model.signature, data, model.data)
+    return entry, model.with_data(data), (source,)
 
 
 def compress(
@@ -146,20 +129,19 @@ def compress(
     check_name(name)
     source, model, data = loaded(shelves, model_name, data_name)
     known = model.need_data("Compression")
-    sizes = [len(graph_of(model, job))]
+    made, graphs = [model], [graph_of(model, job)]
     steps: list[StepInfo] = []
-    previous = [model]
 
     def note(step: Pass, result: Model) -> None:
-        sizes.append(len(graph_of(result, job)))
-        changed = result.stored() != previous[0].stored()
-        steps.append(
-            StepInfo(passes.name_of(step), summary(previous[0], result), changed, *sizes[-2:])
-        )
-        previous[0] = result
+        old = made[-1]
+        made.append(result)
+        graphs.append(graph_of(result, job))
+        sizes = [len(graph) for graph in graphs[-2:]]
+        changed = result.stored() != old.stored()
+        steps.append(StepInfo(passes.name_of(step), summary(old, result), changed, *sizes))
 
     smaller = recipe.apply(model, job, note)
-    runners = [Runner.of_model(m, job) for m in (model, smaller)]
+    runners = [Runner(graph, "onnx", model.signature) for graph in (graphs[0], graphs[-1])]
     before, after = (quality_of(runner, known, "test", job) for runner in runners)
     parameters = {"recipe": recipe.to_toml(), "data": data_name}
     settings = source.facts.get("settings")
@@ -172,8 +154,8 @@ def compress(
         tuple(steps),
         before,
         after,
-        sizes[0],
-        sizes[-1],
+        len(graphs[0]),
+        len(graphs[-1]),
         next=(f"sanderling build {name} --format onnx --format tflite",),
     )
 
@@ -192,17 +174,19 @@ def build(
     entry, model, _ = loaded(shelves, model_name, data_name)
     proof = model.need_data("Proving a compiled file").inputs
     chosen = {name: formats[name] for name in names}  # an unknown name fails before any work
+    finished = model.with_graph(graph_of(model, job))  # exported once for all formats
     found = []
     for name, cls in chosen.items():
-        compiled = compile_model(model, name, proof, job)
+        compiled = compile_model(finished, name, proof, job)
         parity = compiled.parity
         facts = {
             "format": name,
             "signature": model.signature.to_json(),
-            "quantized": "QuantizeLinear" in operators(graph_of(model, job)),
+            "quantized": compiled.quantized,
             "size_bytes": len(compiled.data),
             "parity": {
-                "max_difference": parity.max_difference,
+                # JSON knows no infinity
+                "max_difference": min(parity.max_difference, sys.float_info.max),
                 "label_agreement": parity.label_agreement,
                 "samples": parity.samples,
                 "tolerance": parity.tolerance,
@@ -252,18 +236,12 @@ def measure(shelves: Workspace, name: str, data_name: str, threads: int, job: Jo
         raise UnsupportedError(f"{threads} threads cannot run anything.", "Use --threads 1.")
     entry = shelves.find_any(name, ("models", "artifacts"))
     data = shelf.dataset(shelves, data_name)
+    check_fits(shelf.signature_of(entry), data, shelf.learned_data(shelves, entry))
     runner, size = runner_of(shelves, entry, threads, job)
-    if runner.signature.inputs[0].shape[1:] != data.facts.input.shape[1:]:
-        raise DataError(
-            f"{name} takes {list(runner.signature.inputs[0].shape)}; "
-            f"{data_name} holds {list(data.facts.input.shape)}.",
-            "Name a dataset with the model's own inputs.",
-        )
     subject = Subject(runner, size)
     if entry.kind == "artifacts":
         original, _ = runner_of(shelves, shelves.entry(entry.parents[0]), threads, job)
-        tolerance = INT8_TOLERANCE if entry.facts["quantized"] else FLOAT_TOLERANCE
-        subject = Subject(runner, size, original, tolerance)
+        subject = Subject(runner, size, original, entry.facts["parity"]["tolerance"])
     return Report(f"{name} on {data_name}", measured(subject, data, job))
 
 
@@ -275,7 +253,7 @@ def retrain(
     old, before = shelf.load_model(shelves, source), shelf.data_of(shelves, source)
     today_entry = shelves.get("datasets", data_name)
     today = shelf.load_dataset(shelves, today_entry)
-    if today_entry.digest in {entry.digest for entry in before}:
+    if today_entry.files in [entry.files for entry in before]:
         raise DataError(
             f"{name} has learned from {data_name} already.",
             "Name a dataset with what devices see now.",
@@ -287,8 +265,8 @@ def retrain(
     rows = retraining.compare(old, new, today, earlier, job)
     parameters = {"data": data_name, **settings.model_dump(mode="json")}
     shelf.save_model(
-        shelves, new_name, new, "retrain", parameters, (source, today_entry), (today_entry, *before),
-        settings=settings.model_dump(mode="json"),
+        shelves, new_name, new, "retrain", parameters,
+        (source, today_entry), (today_entry, *before), settings=settings.model_dump(mode="json"),
     )  # fmt: skip
     return Retrained(
         new_name,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Golden, Manifest, Signature, Tensor
 from edge_targets.runtime.events import Job
+from toolkit.artifact import size_of
 from toolkit.data.dataset import Dataset
 from toolkit.formats import formats
 from toolkit.inference import Runner
@@ -57,10 +58,12 @@ def write_package(
     profile = reference_profile(contents.signature, {name: inputs}, outputs)
     # JSON knows no not-a-number: a gap becomes a zero, which is as good a question
     golden_inputs = np.nan_to_num(reference.part("test")[0][:GOLDEN_ITEMS])
+    answers = runner.outputs(golden_inputs, job)
     golden = Golden(
         inputs={name: tensor(golden_inputs)},
-        outputs={k: tensor(v) for k, v in runner.outputs(golden_inputs, job).items()},
+        outputs={k: tensor(v) for k, v in answers.items()},
     )
+    size = max(size_of(values) for values in answers.values())
     model = f"model{formats[contents.format].suffix}"
     manifest = Manifest(
         name=contents.name,
@@ -69,7 +72,7 @@ def write_package(
         format=contents.format,
         model=model,
         signature=contents.signature,
-        tolerance=INT8_TOLERANCE if contents.quantized else FLOAT_TOLERANCE,
+        tolerance=(INT8_TOLERANCE if contents.quantized else FLOAT_TOLERANCE) * size,
         files={},
         lineage=contents.lineage,
     )

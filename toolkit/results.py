@@ -8,11 +8,15 @@ from toolkit.report import Comparison, Interval, Result
 
 @dataclass(frozen=True)
 class Initialised(Result):
+    """Where the workspace is."""
+
     workspace: str
 
 
 @dataclass(frozen=True)
 class InputInfo:
+    """An input or output tensor; -1 in the shape is free."""
+
     name: str
     shape: tuple[int, ...]
     dtype: str
@@ -33,6 +37,8 @@ class ColumnInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo(Result):
+    """What a dataset holds."""
+
     name: str
     source: str
     rows: int
@@ -59,6 +65,8 @@ class Trained(Result):
 
 @dataclass(frozen=True)
 class Imported(Result):
+    """A model that was taken over, and the operators in its graph."""
+
     name: str
     format: str
     parameters: int
@@ -80,6 +88,8 @@ class StepInfo:
 
 @dataclass(frozen=True)
 class Compressed(Result):
+    """What compression brought; `before` and `after` are of the test part."""
+
     name: str
     source: str
     steps: tuple[StepInfo, ...]
@@ -91,6 +101,8 @@ class Compressed(Result):
 
 @dataclass(frozen=True)
 class ArtifactInfo:
+    """A compiled file, and how closely it answers like its model."""
+
     name: str
     format: str
     size_bytes: int
@@ -103,6 +115,8 @@ class ArtifactInfo:
 
 @dataclass(frozen=True)
 class Built(Result):
+    """Compiled files."""
+
     artifacts: tuple[ArtifactInfo, ...]
 
     @property
@@ -112,6 +126,8 @@ class Built(Result):
 
 @dataclass(frozen=True)
 class Packaged(Result):
+    """A signed file; `key_id` names the key it is signed with."""
+
     name: str
     path: str
     target: str
@@ -148,11 +164,15 @@ class DeviceInfo(Result):
 
 @dataclass(frozen=True)
 class Devices(Result):
+    """All devices."""
+
     devices: tuple[DeviceInfo, ...]
 
 
 @dataclass(frozen=True)
 class Bundled(Result):
+    """A folder of static files."""
+
     directory: str
     files: int
     size_bytes: int
@@ -160,6 +180,8 @@ class Bundled(Result):
 
 @dataclass(frozen=True)
 class Retrained(Result):
+    """A new model, compared with the old one on every dataset it knows."""
+
     name: str
     source: str
     comparisons: tuple[Comparison, ...]
@@ -171,6 +193,8 @@ class Retrained(Result):
 
 @dataclass(frozen=True)
 class Item:
+    """One line of a list."""
+
     kind: str
     name: str
     summary: str
@@ -180,6 +204,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing(Result):
+    """What there is."""
+
     items: tuple[Item, ...]
 
 
@@ -197,6 +223,8 @@ class Made:
 
 @dataclass(frozen=True)
 class Shown(Result):
+    """One thing, and what it was made from."""
+
     kind: str
     name: str
     facts: dict[str, Any]
@@ -205,6 +233,8 @@ class Shown(Result):
 
 @dataclass(frozen=True)
 class Flashed(Result):
+    """A memory card that was written and read back."""
+
     path: str
     bytes_written: int
     sha256: str
@@ -247,6 +277,8 @@ class DriftSummary:
 
 @dataclass(frozen=True)
 class Demo(Result):
+    """The whole line: what was done, and what came of it."""
+
     workspace: str
     stages: tuple[Stage, ...]
     artifacts: tuple[ArtifactRow, ...]

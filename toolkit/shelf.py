@@ -53,14 +53,20 @@ def data_of(workspace: Workspace, entry: Entry) -> tuple[Entry, ...]:
     return ()
 
 
-def load_model(workspace: Workspace, entry: Entry) -> Model:
-    """The model, with all the data it has learned from merged."""
+def learned_data(workspace: Workspace, entry: Entry) -> Dataset | None:
+    """All that a model, or the model behind an artifact, has learned from, as one."""
     merged: Dataset | None = None
     for found in data_of(workspace, entry):
         one = load_dataset(workspace, found)
         merged = merged.merged(one) if merged else one
+    return merged
+
+
+def load_model(workspace: Workspace, entry: Entry) -> Model:
+    """The model, with all the data it has learned from merged."""
     [file] = entry.files
-    return Model.from_facts(entry.facts, workspace.read(entry, file), merged)
+    data = learned_data(workspace, entry)
+    return Model.from_facts(entry.facts, workspace.read(entry, file), data)
 
 
 def trainable(workspace: Workspace, entry: Entry) -> Entry:

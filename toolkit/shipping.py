@@ -219,7 +219,7 @@ def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -
 
 
 def packages_of(shelves: Workspace, name: str) -> list[Entry]:
-    """The packages a name may mean, newest first: the package, its model, or what it is served as."""
+    """Packages of that name, from that model or served as that, the newest first."""
     found = []
     for packed in shelves.entries("packages"):
         makers = {made.name for _, made in shelves.lineage(packed) if made.kind == "models"}

@@ -35,6 +35,7 @@ def main(words: list[str] | None = None) -> int:
         with storing(home.root):
             home.root.mkdir(parents=True, exist_ok=True)
         with home.alone():
+            (home.root / Running.file).unlink(missing_ok=True)  # of an agent that was killed
             begin_log(home)
             serve(home, options.host, options.port)
     except EdgeError as error:

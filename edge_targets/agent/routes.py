@@ -133,12 +133,11 @@ def package(call: Call) -> dict[str, Any]:
         folder = agent.home.incoming
         with storing(folder):
             folder.mkdir(exist_ok=True)
-            file = tempfile.NamedTemporaryFile(dir=folder, suffix=".sndl")  # noqa: SIM115
+            # without a buffer: one that could not be written would fail once more at the close
+            file = tempfile.NamedTemporaryFile(dir=folder, suffix=".sndl", buffering=0)  # noqa: SIM115
         with file:
             path = Path(file.name)
             call.body.copy_body(MAX_FILE, path, file)
-            with storing(path):
-                file.flush()
             installed = agent.install(path)
     finally:
         agent.installing.release()

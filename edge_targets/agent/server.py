@@ -208,15 +208,17 @@ class Handler(BaseHTTPRequestHandler):
             self.server.release(size)
 
     def copy_body(self, limit: int, path: Path, out: IO[bytes]) -> None:
-        """The whole body, into the file `path`, open as `out`."""
+        """The whole body, into the file `path`, open as `out` without a buffer."""
         left = self.length(limit, BINARY)
         self.timed.deadline = time.monotonic() + UPLOAD_S
         while left:
             chunk = self.rfile.read(min(CHUNK, left))
             if not chunk:
                 raise ConnectionAbortedError("the sender hung up")
+            view = memoryview(chunk)
             with storing(path):
-                out.write(chunk)
+                while view:  # a write without a buffer may take a part only
+                    view = view[out.write(view) :]
             left -= len(chunk)
         self.unread = False
 

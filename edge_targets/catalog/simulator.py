@@ -3,11 +3,12 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from edge_targets.agent.home import Home, Running, Settings, TrustedKeys, child_environment
+from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
 from edge_targets.catalog.base import AgentTarget, Facts, Place
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job
@@ -38,18 +39,20 @@ class Simulator(AgentTarget):
         home = home_of(place)
         job.step("start device")
         prepare(home, place)
-        url = self.find(place)
-        return super().ready(place, job) if url else start(home, job)
+        if self.find(place):
+            try:
+                return super().ready(place, job)
+            except DeviceError:  # it may just be ending
+                wait_for_end(home)
+        return start(home, job)
 
     def stop(self, place: Place) -> None:
-        super().stop(place)
         if "://" in place.address:
+            super().stop(place)
             return
-        until = time.monotonic() + STOP_S
-        while home_of(place).running():
-            if time.monotonic() > until:
-                raise DeviceError(f"{place.name} does not stop.", f"See {home_of(place).log}.")
-            time.sleep(LOOK_S)
+        with suppress(DeviceError):  # it may be ending already; the lock tells
+            super().stop(place)
+        wait_for_end(home_of(place))
 
 
 def home_of(place: Place) -> Home:
@@ -69,10 +72,20 @@ def prepare(home: Home, place: Place) -> None:
         replace(keys, keys=place.trusted).save(home.root)
 
 
+def wait_for_end(home: Home) -> None:
+    until = time.monotonic() + STOP_S
+    while running := home.running():
+        if time.monotonic() > until:
+            raise DeviceError(
+                f"The agent in {home.root} neither answers nor ends.",
+                f"See {home.log}, then end its process: kill {running.pid}.",
+            )
+        time.sleep(LOOK_S)
+
+
 def start(home: Home, job: Job) -> str:
     """Start the agent, detached; its address once it answers."""
     words = [sys.executable, "-P", "-m", "edge_targets.agent", "--root", str(home.root)]
-    (home.root / Running.file).unlink(missing_ok=True)  # of an agent that was killed
     pid = Local(home.root).run(words, OUTPUT, child_environment())
     until = time.monotonic() + START_S
     while time.monotonic() < until:

@@ -45,7 +45,8 @@ class Wire:
     def from_json(cls, data: Any) -> Self:
         """Read one object; an `IntegrityError` names the field that is missing or wrong."""
         if not isinstance(data, dict):
-            raise IntegrityError(f"{cls.__name__}: expected an object, found {type(data).__name__}.")
+            found = type(data).__name__
+            raise IntegrityError(f"{cls.__name__}: expected an object, found {found}.")
         schema = data.get("schema", SCHEMA)
         if schema != SCHEMA:
             raise IntegrityError(
@@ -108,10 +109,10 @@ def texts(values: Sequence[Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Tensor:
-    """Numbers with a shape, row-major. `data` is any flat sequence, an array included."""
+    """Numbers with a shape, row-major."""
 
     shape: tuple[int, ...]
-    data: Sequence[float]
+    data: Any  # any flat sequence of numbers: a list, an array of the standard library or numpy's
 
     def __post_init__(self) -> None:
         if any(size < 0 for size in self.shape) or math.prod(self.shape) != len(self.data):

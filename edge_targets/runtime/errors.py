@@ -57,5 +57,5 @@ class StorageError(EdgeError):
     """The disk did not take what was written; what was there before is unharmed."""
 
 
-class Cancelled(BaseException):  # noqa: N818 - a request, not an error
+class Cancelled(BaseException):
     """The user asked the job to stop; no `except Exception` can swallow it."""

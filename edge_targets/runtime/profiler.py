@@ -48,12 +48,15 @@ def columns(name: str, names: Sequence[str], tensor: Tensor) -> dict[str, list[f
 
 
 def summary(name: str, tensor: Tensor) -> dict[str, list[float]]:
+    values: list[float] = []
     means, deviations = [], []
-    for row in tensor.rows():
+    for raw in tensor.rows():
+        # Python's own numbers: sums of float32 would differ from one machine to the next
+        row = [float(value) for value in raw]
+        values += row
         mean = sum(row) / len(row)
-        means.append(float(mean))
+        means.append(mean)
         deviations.append(math.sqrt(sum((value - mean) ** 2 for value in row) / len(row)))
-    values = [float(value) for value in tensor.data]
     return {name: values, f"{name}.mean": means, f"{name}.std": deviations}
 
 

@@ -41,9 +41,10 @@ class Deploy(Page):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.check = Button("Check devices", "rotate")
+        self.check.setToolTip(session.shell(("device", "list")))
         self.check.clicked.connect(self.ask_devices)
         self.header.addWidget(self.check)
-        self.devices: tuple[Row, ...] = ()
+        self._target_of: dict[str, str] = {}  # of a package, by its digest
         row = QHBoxLayout()
         row.setSpacing(14)
         row.addWidget(self._package_card(), 1)
@@ -106,7 +107,7 @@ class Deploy(Page):
             ),
         )
         self.table.setMinimumHeight(190)
-        self.table.selected.connect(lambda row: self.stop.setEnabled(row is not None))
+        self.table.selected.connect(self._select_device)
         card.add(self._adding())
         card.add(self.table, 1)
         self.more.toggled.connect(self.adding.setVisible)
@@ -207,26 +208,53 @@ class Deploy(Page):
 
     def refresh(self) -> None:
         self.artifact.offer(self.session.names("artifacts"))
-        packages = self.session.names("packages")
-        self.package.offer(packages)
-        self.in_browser.offer(packages)
         self.device.offer(self.session.names("devices"))
-        self.refresh_commands()
+        self._offer_packages()
+        if not self.session.names("devices"):
+            self.table.fill(())
         self.ask_devices()
 
-    def ask_devices(self) -> None:
-        if self.session.names("devices"):
-            self.ask(self._show_devices, ("device", "list"))
-        else:
-            self.table.fill(())
+    def _offer_packages(self) -> None:
+        """Each kind of package where it belongs; one not known yet in both places."""
+        found = [
+            (str(item["name"]), self._target_of.get(str(item["digest"])))
+            for item in self.session.items
+            if item.get("kind") == "packages"
+        ]
+        self.package.offer([name for name, target in found if target != BROWSER])
+        self.in_browser.offer([name for name, target in found if target in (BROWSER, None)])
+        self.refresh_commands()
 
-    def _show_devices(self, result: Result) -> None:
-        self.table.fill(result.get("devices", ()))
+    def ask_devices(self) -> None:
+        unknown = [
+            ("show", f"packages/{item['name']}")
+            for item in self.session.items
+            if item.get("kind") == "packages" and str(item["digest"]) not in self._target_of
+        ]
+        listed = [("device", "list")] if self.session.names("devices") else []
+        self.ask(self._take_answer, *unknown, *listed)
+
+    def _take_answer(self, result: Result) -> None:
+        if "devices" in result:
+            self.table.fill(result["devices"])
+            return
+        lineage = result.get("lineage") or [{}]
+        target = (result.get("facts") or {}).get("target", "")
+        self._target_of[str(lineage[0].get("digest"))] = str(target)
+        self._offer_packages()
+
+    def stop_command(self) -> Command:
+        row = self.table.current
+        if row is None:
+            raise Incomplete("Choose a device in the table.")
+        return ("device", "stop", str(row["name"]))
+
+    def _select_device(self, row: Row | None) -> None:
+        self.stop.setEnabled(row is not None)
+        self.stop.setToolTip(self.session.shell(self.stop_command()) if row else "")
 
     def _stop_device(self) -> None:
-        row = self.table.current
-        if row is not None:
-            self.run((("device", "stop", str(row["name"])),), lambda _: None)
+        self.run((self.stop_command(),), lambda _: None)
 
     def _packaged(self, result: Result) -> None:
         self.packaged.setText(

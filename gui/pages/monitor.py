@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EVERY_MS = 15_000  # devices send on about this often; a report takes a second or two
 FLEET = "fleet"
+FIRST_TEST = "psi"  # the one people know
 
 
 def state(row: Row) -> str:
@@ -202,7 +203,8 @@ class Monitor(Page):
         self.rows = tuple(result.get("rows", ()))
         self.table.fill(self.rows)
         self._show_tiles(result)
-        self.test.offer(list(dict.fromkeys(str(row["test"]) for row in self.rows)))
+        tests = {str(row["test"]) for row in self.rows}
+        self.test.offer(sorted(tests, key=lambda test: (test != FIRST_TEST, test)))
         self._draw()
 
     def _show_tiles(self, result: Result) -> None:
@@ -247,7 +249,8 @@ class Monitor(Page):
             [
                 Bar(str(r["feature"]), str(r["device"]), float(r["score"]), r.get("threshold"))
                 for r in chosen
-            ]
+            ],
+            self.test.currentText(),
         )
         self.legend.show_series(bars.series)
 
@@ -255,7 +258,7 @@ class Monitor(Page):
         if self._bars is None:
             from gui.widgets.plot import Bars  # brings numpy, which the other pages do without
 
-            self._bars = Bars("Score")
+            self._bars = Bars()
             self._bars.setMinimumHeight(180)
             self.plot_place.addWidget(self._bars)
         return self._bars

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPlainTextEdit,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -158,6 +159,7 @@ class Train(Page):
         self.log.setMaximumBlockCount(LOG_LINES)
         self.log.setPlaceholderText("What the job says is kept here.")
         self.log.setMinimumHeight(120)
+        self.log.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         card.add(self.log, 1)
         return card
 
@@ -238,10 +240,11 @@ class Train(Page):
 
     def _show_data(self, result: Result) -> None:
         split = result.get("split", {})
-        parts = ", ".join(f"{wording.count(n)} {part}" for part, n in split.items())
+        parts = " / ".join(wording.count(n) for n in split.values())
         labels = result.get("labels") or ()
         classes = f"{len(labels)} classes" if labels else str(result.get("task", ""))
-        self.facts.setText(f"{wording.count(result.get('rows'))} rows, {classes}: {parts}")
+        self.facts.setText(f"{wording.count(result.get('rows'))} rows, {classes}, split {parts}")
+        self.facts.setToolTip(f"Split: {' / '.join(split)}")
         self.table.fill(result.get("columns") or input_rows(result))
 
     def _added(self, result: Result) -> None:

@@ -1,11 +1,12 @@
 """What is shown where there is nothing yet: why, and the one thing to do about it."""
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.widgets.buttons import Button, Icon
 from gui.widgets.text import label
 
+LEAST = QSize(200, 124)
 WIDEST = 520  # pixels: longer lines are hard to read
 
 
@@ -39,6 +40,9 @@ class Empty(QWidget):
             column.addSpacing(8)
             column.addLayout(row)
         column.addStretch()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return LEAST  # a wrapped label would ask for room as if it were one word wide
 
     def say(self, line: str, hint: str) -> None:
         self._line.setText(line)

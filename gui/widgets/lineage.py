@@ -44,7 +44,7 @@ def fact_text(name: str, value: Any) -> str:
             return " to ".join(", ".join(tensor_text(t) for t in side) for side in sides)
         if set(value) >= {"value", "low", "high"}:
             return wording.percent(value["value"])
-        return ", ".join(f"{wording.words(k)} {fact_text(k, v)}" for k, v in value.items())
+        return ", ".join(f"{k.replace('_', ' ')} {fact_text(k, v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(fact_text(name, v) for v in value) or wording.NOTHING
     if isinstance(value, int) and name == "size_bytes":

@@ -12,6 +12,7 @@ from gui.theme import SERIES, colors
 from gui.widgets.buttons import RESTYLED
 
 GROUP = 0.76  # share of a group's place that its bars take
+BROADEST = 0.3
 MOST_GROUPS = 12  # more cannot be read side by side
 LONGEST = 16  # letters of a name below its group
 HEADROOM = 1.15
@@ -30,11 +31,11 @@ class Bar:
 class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
     """Groups of bars, a colour a series, each under its own alarm line."""
 
-    def __init__(self, axis: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._axis = axis
+        self._axis = ""
         self._bars: tuple[Bar, ...] = ()
-        self.setAccessibleName(f"Bars of {axis}")
+        self.setAccessibleName("Drift scores")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setMouseEnabled(x=False, y=False)
@@ -44,10 +45,13 @@ class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
         plot.getAxis("left").enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(52)
         plot.showGrid(y=True, alpha=0.15)
+        for side in ("left", "bottom"):
+            plot.getAxis(side).setZValue(-1)  # the grid lies behind the bars
+            plot.getAxis(side).setStyle(tickLength=0)
         self._draw()
 
-    def show_bars(self, bars: Sequence[Bar]) -> None:
-        self._bars = tuple(bars)
+    def show_bars(self, bars: Sequence[Bar], axis: str) -> None:
+        self._bars, self._axis = tuple(bars), axis
         self._draw()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
@@ -81,13 +85,14 @@ class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
         groups, series = self.groups, self.series
         names = [g if len(g) <= LONGEST else f"{g[: LONGEST - 1]}…" for g in groups]
         plot.getAxis("bottom").setTicks([list(enumerate(names))])
-        width = GROUP / max(1, len(series))
+        width = min(BROADEST, GROUP / max(1, len(series)))
+        start = -width * len(series) / 2
         top = 0.0
         for bar in self._bars:
             if bar.group not in groups:
                 continue
             number = series.index(bar.series)
-            x = groups.index(bar.group) - GROUP / 2 + width * (number + 0.5)
+            x = groups.index(bar.group) + start + width * (number + 0.5)
             self._draw_bar(bar, x, width, QColor(SERIES[number % len(SERIES)]), chosen.bad)
             top = max(top, bar.value, bar.bound or 0.0)
         self.setXRange(-0.6, max(0, len(groups) - 1) + 0.6, padding=0)

@@ -1,9 +1,13 @@
 """A real agent on loopback: what it answers, and what it refuses."""
 
 import http.client
+import io
 import json
 import socket
+import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import numpy as np
 import pytest
 
 from edge_targets.agent.home import Settings
+from edge_targets.agent.server import Timed
 from edge_targets.catalog.base import Place
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key
@@ -365,3 +370,26 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(agent: Client)
     )
 
     assert agent.talk(text).split(b" ")[1] == b"413"
+
+
+def test_a_client_that_dribbles_is_cut_off_like_one_that_is_silent() -> None:
+    ours, theirs = socket.socketpair()
+    ended = threading.Event()
+
+    def dribble() -> None:
+        with suppress(OSError):
+            while not ended.wait(0.01):
+                theirs.send(b"x")
+
+    sender = threading.Thread(target=dribble)
+    sender.start()
+    timed = Timed(ours)
+    timed.deadline = time.monotonic() + 0.2
+
+    with pytest.raises(TimeoutError):
+        io.BufferedReader(timed).read(1 << 20)
+
+    ended.set()
+    sender.join()
+    ours.close()
+    theirs.close()

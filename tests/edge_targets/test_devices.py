@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
@@ -22,7 +21,6 @@ from edge_targets.catalog.base import Place
 from edge_targets.catalog.raspberry_pi_4 import RaspberryPi4
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key
-from edge_targets.runtime.contract import Record
 from edge_targets.runtime.errors import (
     Cancelled,
     DataError,
@@ -31,32 +29,19 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import Event, Job
-from edge_targets.runtime.spool import Spool
 from edge_targets.transport import get_json, post_json, put_package
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.tiny import (
-    INPUTS,
     KEY,
     STRANGER,
-    Collector,
-    expected,
+    answers,
     free_port,
+    home_of,
     infer_body,
     manifest,
     members,
     wait_until,
 )
-
-
-def answers(url: str, scale: float = 1.0) -> bool:
-    found = post_json(f"{url}/v2/models/tiny/infer", infer_body())
-    return np.allclose(
-        np.reshape(found["outputs"][0]["data"], (2, 2)), expected(INPUTS, scale), atol=1e-5
-    )
-
-
-def home_of(place: Place) -> Home:
-    return Home(Path(place.address))
 
 
 def test_a_package_is_deployed_replaced_and_the_device_stopped(build: Build, place: Place) -> None:
@@ -273,117 +258,6 @@ def answering(url: str) -> bool:
         return bool(get_json(f"{url}/v2/health/live"))
     except DeviceError:
         return False
-
-
-def test_a_terminated_device_leaves_its_last_window_in_the_spool(
-    build: Build, place: Place
-) -> None:
-    url = Simulator().deploy(build("1"), place, Job()).url
-    assert answers(url)
-    running = home_of(place).running()
-    assert running
-
-    os.kill(running.pid, signal.SIGTERM)
-    wait_until(lambda: not home_of(place).running())
-
-    spool = Spool(home_of(place).spool)
-    [waiting] = spool.batch(10, 1 << 20)
-    record = Record.parse(waiting.body)
-    assert (record.device, record.model, record.samples) == ("pi-kitchen", "tiny", 2)
-    assert record.sketches["a"].count == 2
-    spool.close()
-    assert not (Path(place.address) / "agent.json").exists()
-
-
-def test_telemetry_arrives_once_and_is_then_forgotten(
-    build: Build, place: Place, collector: Collector
-) -> None:
-    place = replace(place, collector=collector.url)
-    url = Simulator().deploy(build("1"), place, Job()).url
-    assert answers(url)
-
-    assert Simulator().flush(place) == 0
-    assert Simulator().flush(place) == 0
-
-    [record] = collector.records.values()
-    assert (record["device"], record["version"], record["samples"]) == ("pi-kitchen", "1", 2)
-    assert record["sketches"]["b"]["counts"] == [0, 0, 0, 1, 0, 1]
-
-
-def test_windows_are_closed_and_sent_by_themselves(
-    build: Build, place: Place, collector: Collector
-) -> None:
-    Settings(window_s=0.1).save(Path(place.address))
-    url = Simulator().deploy(build("1"), replace(place, collector=collector.url), Job()).url
-
-    assert answers(url)
-
-    wait_until(lambda: sum(record["samples"] for record in collector.records.values()) == 2)
-    wait_until(lambda: Simulator().status(place).pending == 0)
-
-
-def test_while_the_collector_is_down_telemetry_waits_and_is_sent_later(
-    build: Build, place: Place, collector: Collector
-) -> None:
-    collector.stop()
-    place = replace(place, collector=collector.url)
-    url = Simulator().deploy(build("1"), place, Job()).url
-    for waiting in (1, 2, 3):
-        assert answers(url)
-        assert Simulator().flush(place) == waiting
-    Simulator().stop(place)  # not even a restart loses any
-
-    collector.start()
-    Simulator().ready(place, Job())
-
-    assert Simulator().flush(place) == 0
-    assert sum(record["samples"] for record in collector.records.values()) == 6
-
-
-def test_a_record_that_the_collector_refuses_does_not_hold_up_the_others(
-    build: Build, place: Place, collector: Collector
-) -> None:
-    collector.stop()
-    place = replace(place, collector=collector.url)
-    url = Simulator().deploy(build("1"), place, Job()).url
-    for items in (1, 2, 1, 1):
-        post_json(f"{url}/v2/models/tiny/infer", infer_body(INPUTS[:items]))
-        Simulator().flush(place)
-    collector.refuses = lambda record: record["samples"] == 2
-    collector.start()
-
-    assert Simulator().flush(place) == 1
-    assert [record["samples"] for record in collector.records.values()] == [1, 1, 1]
-
-    collector.refuses = lambda record: False
-    assert Simulator().flush(place) == 0
-
-
-def test_nothing_that_was_counted_is_lost_when_models_are_swapped_under_load(
-    build: Build, place: Place, collector: Collector
-) -> None:
-    place = replace(place, collector=collector.url)
-    url = Simulator().deploy(build("1"), place, Job()).url
-    done = threading.Event()
-    sent = [0, 0]
-
-    def ask(number: int) -> None:
-        while not done.is_set():
-            post_json(f"{url}/v2/models/tiny/infer", infer_body())
-            sent[number] += 2
-
-    askers = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
-    for asker in askers:
-        asker.start()
-    for version in ("2", "3"):
-        Simulator().deploy(build(version), place, Job())
-    done.set()
-    for asker in askers:
-        asker.join()
-
-    assert Simulator().flush(place) == 0
-    assert sum(record["samples"] for record in collector.records.values()) == sum(sent)
-    assert {record["version"] for record in collector.records.values()} == {"1", "2", "3"}
 
 
 def test_a_device_that_nobody_answers_for_is_an_error_of_two_lines(build: Build) -> None:

@@ -6,6 +6,7 @@ import lzma
 import os
 import random
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,21 @@ IMAGE = random.Random(1).randbytes(2 * CHUNK + 12345)
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
 
 
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ".img": lambda raw: raw,
+    ".img.gz": lambda raw: gzip.compress(raw, 1),
+    ".img.xz": lambda raw: lzma.compress(raw, preset=0),
+}
+
+
+@cache
+def packed(end: str, data: bytes) -> bytes:
+    return PACK[end](data)  # seconds for xz
+
+
 def image_file(tmp_path: Path, end: str, data: bytes = IMAGE) -> Path:
-    pack: dict[str, Callable[[bytes], bytes]] = {
-        ".img": lambda raw: raw,
-        ".img.gz": lambda raw: gzip.compress(raw, 1),
-        ".img.xz": lambda raw: lzma.compress(raw, preset=0),
-    }
     path = tmp_path / f"system{end}"
-    path.write_bytes(pack[end](data))
+    path.write_bytes(packed(end, data))
     return path
 
 

@@ -12,21 +12,23 @@ from typing import Any
 
 
 def say(data: dict[str, Any]) -> None:
-    print(json.dumps(data), flush=True)
+    sys.stdout.write(json.dumps(data) + "\n")
+    sys.stdout.flush()
 
 
 ACCURACY = {"value": 0.972, "low": 0.955, "high": 0.983}
+NAMES = (
+    ("datasets", "digits"), ("models", "digits-cnn"), ("models", "m" * 80),
+    ("artifacts", "digits-cnn.onnx"), ("packages", "digits-sim"), ("devices", "porch"),
+)  # fmt: skip
 ITEMS = [
-    {"kind": "datasets", "name": "digits", "summary": "1797 rows", "created": "2026-11-20T10:00:00"},
-    {"kind": "models", "name": "digits-cnn", "summary": "97.2 %", "created": "2026-11-20T10:01:00"},
-    {"kind": "models", "name": "m" * 80, "summary": "long", "created": "2026-11-20T10:02:00"},
-    {"kind": "artifacts", "name": "digits-cnn.onnx", "summary": "", "created": "2026-11-20T10:03:00"},
-    {"kind": "packages", "name": "digits-sim", "summary": "", "created": "2026-11-20T10:04:00"},
-    {"kind": "devices", "name": "porch", "summary": "", "created": "2026-11-20T10:05:00"},
+    {"kind": kind, "name": name, "summary": "made", "created": f"2026-11-20T10:0{minute}:00"}
+    for minute, (kind, name) in enumerate(NAMES)
 ]
 DEVICE = {
     "name": "porch", "target": "simulator", "address": "/tmp/porch", "state": "ready",
-    "url": "http://127.0.0.1:9000", "model": "digits", "version": "1", "samples": 1200, "pending": 3,
+    "url": "http://127.0.0.1:9000", "model": "digits", "version": "1",
+    "samples": 1200, "pending": 3,
 }  # fmt: skip
 
 
@@ -110,7 +112,7 @@ def main() -> int:
         case "mute":
             return 2
         case "garbage":
-            print("not JSON", '{"half": ', "[1, 2]", "null", '"word"', sep="\n", flush=True)
+            sys.stdout.buffer.write(b'not JSON\n{"half": \n[1, 2]\nnull\n"word"\n')
             sys.stdout.buffer.write(b"\xff\xfe\n" + b'{"message": 3}\n{"result": 7}\n')
             sys.stdout.buffer.write(b'{"message": "after all", "done": 1, "total": 2}\n')
             sys.stdout.buffer.write(b'{"result": {"ok": true}}')  # and no line end

@@ -59,9 +59,7 @@ def test_a_child_that_does_not_listen_is_killed_after_the_grace_period(
     assert not runner.running
 
 
-def test_a_crash_ends_the_job_and_is_told_without_a_traceback(
-    qtbot: QtBot, runner: Runner
-) -> None:
+def test_a_crash_ends_the_job_and_is_told_without_a_traceback(qtbot: QtBot, runner: Runner) -> None:
     with qtbot.waitSignal(runner.failed) as failed:
         runner.start(["crash"])
 

@@ -93,7 +93,8 @@ class QuantizeInt8(Pass):
 
 def spread(items: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """At most `count` items, evenly from all: many files hold one class after the other."""
-    return items[np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
+    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)
+    return np.take(items, chosen, axis=0)
 
 
 def reader(name: str, items: NDArray[Any], job: Job) -> Any:

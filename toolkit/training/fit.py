@@ -118,13 +118,14 @@ class Run:
             group["lr"] = self.settings.learning_rate * (0.05 + 0.95 * share)
         inputs, targets = self.train
         self.module.train()
-        batches = torch.randperm(len(inputs)).split(self.settings.batch_size)
-        for batch in batches:
+        order, size = torch.randperm(len(inputs)), self.settings.batch_size
+        for start in range(0, len(inputs), size):
+            batch = order[start : start + size]
             if len(batch) < 2:
                 continue  # batch norm has no variance of one item
             job.step(self.story(), self.epoch, self.settings.epochs)
             self.optimizer.zero_grad()
-            self.loss(inputs[batch], targets[batch]).backward()
+            self.loss(inputs[batch], targets[batch]).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         self.module.eval()
         with torch.no_grad():

@@ -68,6 +68,7 @@ async function start() {
   const examples = new ExampleRow(signature, golden, (example) => {
     cards.show(example);
     void classify(example, true);
+    element("answer").scrollIntoView({ block: "nearest" }); // on a phone it is above the examples
   });
   element("answer").hidden = false;
   element("sharing").hidden = false;

@@ -68,6 +68,22 @@ def run_tflite() -> Run:
 
 
 @pytest.fixture(scope="session")
+def assert_same(run_onnx: Run, run_tflite: Run) -> Callable[..., None]:
+    """Checks that the compiled model gives what onnxruntime gives, dtype and shape included."""
+    from edge_targets.runtime.events import QUIET
+    from toolkit.flatbuffer.translate import translate
+
+    def check(model: onnx.ModelProto, x: Array) -> None:
+        [expected] = run_onnx(model.SerializeToString(), {"x": x})
+        [found] = run_tflite(translate(model, QUIET), {"x": x})
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def operations() -> Callable[[bytes], list[tuple[str, str]]]:
     """Operator and output dtype of every step that LiteRT takes; a delegate is a step, too."""
 

@@ -1,0 +1,58 @@
+"""Whether a model can be used with a dataset: the same inputs, classes and categories."""
+
+from dataclasses import replace
+
+from edge_targets.runtime.contract import Signature
+from edge_targets.runtime.errors import DataError
+from toolkit.data.dataset import Dataset, told, unlike
+from toolkit.model import Model
+
+
+def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> None:
+    """Do nothing for a dataset that the model can be used with.
+
+    Args:
+        signature: of the model.
+        data: what it shall be used with.
+        learned: what the model has learned from, where that is known: the same number must
+            stand for the same category.
+
+    Raises:
+        DataError: names the input, class or column that differs.
+    """
+    wanted = data.facts.input
+    taken = [spec.shape for spec in signature.inputs]
+    if len(taken) != 1 or taken[0][1:] != wanted.shape[1:]:
+        shapes = " and ".join(str(list(shape)) for shape in taken)
+        raise DataError(
+            f"The model takes {shapes}; {data.name} holds {list(wanted.shape)}.",
+            "Name a dataset with the model's own inputs.",
+        )
+    given, classes = signature.outputs[0].shape, len(data.labels)
+    if len(given) != 2 or given[1] != (classes or 1):
+        raise DataError(
+            f"The model gives {list(given)}; {data.name} has {classes or 'no'} classes.",
+            "Name a dataset with the model's own classes.",
+        )
+    # what was imported without data has numbers for names
+    anonymous = not learned and signature.labels == tuple(map(str, range(given[1])))
+    if signature.labels != data.labels and not anonymous:
+        raise DataError(
+            f"The model gives {told(signature.labels)}; {data.name} has {told(data.labels)}.",
+            "Name a dataset with the model's own classes.",
+        )
+    if learned and (why := unlike(learned.facts, data.facts)):
+        raise DataError(
+            f"{data.name} is not what the model has learned from: {why}.",
+            "Bring data with the same columns and categories.",
+        )
+
+
+def with_meaning(model: Model, data: Dataset) -> Model:
+    """An imported model with the dataset's names, units and labels."""
+    check_fits(model.signature, data, None)
+    wanted = data.facts.input
+    [taken] = model.signature.inputs
+    named = replace(taken, meaning=wanted.meaning, unit=wanted.unit, columns=wanted.columns)
+    signature = replace(model.signature, inputs=(named,), labels=data.labels)
+    return replace(model, signature=signature, data=data)
