@@ -42,6 +42,8 @@ def read_line(line: bytes) -> Event | Outcome | Problem | None:
     match data:
         case {"result": dict() as result}:
             return Outcome(result)
+        case {"result": None}:  # a verb that only runs until it is stopped
+            return Outcome({})
         case {"error": {"message": str(message), **rest}}:
             return Problem(message, str(rest.get("hint") or ""))
         case {"message": str(message), **rest}:

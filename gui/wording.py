@@ -9,7 +9,7 @@ SPELLED = {
     "pi": "Pi", "sha256": "SHA-256", "url": "URL",
 }  # fmt: skip
 """Words that are not written like others."""
-NAMES = {"kolmogorov_smirnov": "Kolmogorov-Smirnov"}
+NAMES = {"kolmogorov_smirnov": "Kolmogorov-Smirnov", "size_bytes": "Size"}
 NOTHING = "\u2013"  # an en dash: there is no figure
 
 

@@ -1,4 +1,4 @@
-"""What most tests need: a job that is listened to, real data, a small trained model, a workspace."""
+"""What most tests need: a job that is listened to, real data, a trained model, a workspace."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from toolkit.data import Dataset
 from toolkit.data.sources import sources
 from toolkit.features import fit_features
 from toolkit.model import Model
-from toolkit.networks import networks
+from toolkit.networks.small_cnn import SmallCnn
 from toolkit.training import Settings, fit
 from toolkit.workspace import Workspace
 
@@ -43,7 +43,7 @@ def digits() -> Dataset:
 @pytest.fixture(scope="session")
 def trained(digits: Dataset) -> Model:
     """A small network that knows the digits well."""
-    network = networks["small_cnn"](channels=(8, 16), hidden=32)
+    network = SmallCnn(channels=(8, 16), hidden=32)
     blank = Model(digits.signature(), network, fit_features(digits), data=digits)
     return fit(blank, Settings(epochs=8), QUIET).model
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,8 +135,8 @@ class Line:
     def open_page(self) -> tuple[dict[str, Any], bool]:
         made = self.do(api.bundle, "page-1", self.root / "page")
         figures: dict[str, Any] = {"files": made.files, "bytes": made.size_bytes}
-        if not chromium():
-            return {**figures, "opened": "no: there is no Chromium here"}, True
+        if not (chromium() and find_spec("playwright")):
+            return {**figures, "opened": "no: `sanderling doctor` says what is missing"}, True
         app = serving.bundle_app(self.root / "page", receiver.routes(Store(self.shelves.telemetry)))
         inputs = self.normal.part("test")[0]
         with background(app, self.job) as url:

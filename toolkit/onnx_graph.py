@@ -100,7 +100,7 @@ def parse(graph: bytes) -> "onnx.ModelProto":
 
 def decode(graph: bytes) -> "onnx.ModelProto":
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         return onnx.load_model_from_string(graph)

@@ -17,7 +17,7 @@ from toolkit.formats import formats
 from toolkit.inference import Runner
 from toolkit.telemetry.reference import reference_profile
 
-GOLDEN_ITEMS = 8  # enough to touch every layer, few enough to replay on any device at once
+GOLDEN_ITEMS = 10  # few enough to replay on any device at once
 FLOAT_TOLERANCE = 1e-3  # other processors sum in another order
 INT8_TOLERANCE = 0.05  # and round a tie the other way
 
@@ -83,6 +83,13 @@ def write_package(
         "card.md": contents.card.encode(),
     }
     return pack(manifest, members, key, out)
+
+
+def typical_items(inputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float32]:
+    """The first item of each class, in the order of classes; or just the first ones."""
+    if targets.dtype.kind not in "iu":
+        return inputs[:GOLDEN_ITEMS]
+    return inputs[np.unique(targets, return_index=True)[1][:GOLDEN_ITEMS]]
 
 
 def tensor(values: NDArray[Any]) -> Tensor:

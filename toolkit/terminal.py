@@ -1,7 +1,10 @@
 """Results and progress for a person at a terminal."""
 
 import dataclasses
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_targets.runtime.events import Event
@@ -80,7 +83,16 @@ def show(result: Result, console: "Console") -> None:
     if following:
         console.print("Next:", style="dim")
         for command in following:
-            console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+            words = command.replace("sanderling", program(), 1)
+            console.print(f"  {words}", highlight=False, markup=False, soft_wrap=True)
+
+
+def program() -> str:
+    """What the user must type for this program: its name, or its path when that is not found."""
+    if shutil.which("sanderling"):
+        return "sanderling"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "sanderling" else f"{sys.executable} -m toolkit"
 
 
 def flattened(name: str, value: Any) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ DEVICES = (
     Column("target", "Target", value=lambda row: wording.words(str(row["target"])), stretch=2),
     Column("url", "Address", value=lambda row: row.get("url") or row.get("address"), stretch=4),
     Column("model", "Model", stretch=3),
-    Column("version", "Version"),
+    Column("version", "Version", stretch=0, sample="03b9b16885e6"),
     Column("samples", "Samples", "count"),
     Column("pending", "Not sent", "count"),
     Column("state", "State", "state", stretch=2),

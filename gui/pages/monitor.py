@@ -39,7 +39,12 @@ def verdict(row: Row) -> str:
 DRIFT = (
     Column("device", "Device", stretch=3),
     Column("feature", "Feature", stretch=4),
-    Column("test", "Test", value=lambda row: wording.words(str(row["test"])), stretch=3),
+    Column(
+        "test",
+        "Test",
+        value=lambda row: wording.words(str(row["test"])),
+        sample="Kolmogorov-Smirnov",
+    ),
     Column("samples", "Samples", "count"),
     Column("score", "Score", "number"),
     Column("threshold", "Alarm above", "number"),

@@ -22,7 +22,7 @@ COLUMNS = (
         stretch=0,
         sample="Package",
     ),
-    Column("summary", "What it is", stretch=5),
+    Column("summary", "What it is", stretch=7),
     Column("created", "Made", "moment", stretch=0),
 )
 KINDS = ("models", "artifacts", "packages", "devices")
@@ -103,7 +103,7 @@ class Overview(Page):
             demo,
             digits,
         )
-        self.demo = demo
+        self.demo, self.digits = demo, digits
         card = Card()
         card.add(self.welcome, 1)
         return card

@@ -125,8 +125,9 @@ def main() -> int:
             return run_until_told()
     for done in range(3):
         say({"message": f"step {done}", "done": done, "total": 2})
-    say({"result": {"ok": verb != "watch", "next": [], **result_of(verb, rest)}})
-    return 3 if verb == "watch" else 0
+    held = verb not in ("watch", "build")
+    say({"result": {"ok": held, "next": [], **result_of(verb, rest)}})
+    return 0 if held else 3
 
 
 if __name__ == "__main__":

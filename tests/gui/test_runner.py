@@ -133,6 +133,7 @@ def test_stopping_all_leaves_no_child_behind(qtbot: QtBot, runner: Runner) -> No
         ({"message": "m", "done": "x"}, None),
         ({"message": "m", "extra": 1}, Event("m")),
         ({"result": 3}, None),
+        ({"result": None}, Outcome({})),
         ({"error": "words"}, None),
         ([], None),
     ],

@@ -1,20 +1,12 @@
-"""Writes that survive a power cut, and locks that end with their process."""
+"""Folders and appended bytes that survive a power cut, and locks that end with their process."""
 
 import fcntl
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a synced file without a synced name can be lost."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+from edge_targets.runtime.durable import sync_folder
 
 
 def make_folder(folder: Path) -> None:
@@ -30,24 +22,6 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Whoever reads `path` finds all of `data` or what was there before."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
-            write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_targets.runtime.contract import Record
+from edge_targets.runtime.durable import sync_folder
 from edge_targets.runtime.errors import IntegrityError
-from toolkit.telemetry.durable import make_folder, sync_folder, write_all
+from toolkit.telemetry.durable import make_folder, write_all
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_targets.runtime.contract import Record
+from edge_targets.runtime.durable import replace_file
 from toolkit.telemetry.checks import finite, moment
-from toolkit.telemetry.durable import make_folder, write_atomically
+from toolkit.telemetry.durable import make_folder
 
 
 def schema() -> Any:
@@ -102,7 +103,7 @@ def write_part(folder: Path, day: date, records: Sequence[Record]) -> Path:
     buffer = pa.BufferOutputStream()
     pq.write_table(table(records), buffer, compression="zstd")
     make_folder(path.parent)
-    write_atomically(path, buffer.getvalue().to_pybytes())
+    replace_file(path, buffer.getvalue().to_pybytes())
     return path
 
 
@@ -117,7 +118,7 @@ def not_before(files: Iterable[Path], day: date) -> list[Path]:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed writer left half-written; only while no other one compacts."""
-    for path in folder.glob("day=*/.part-*.tmp"):
+    for path in folder.glob("day=*/.part-*"):
         path.unlink(missing_ok=True)
 
 

@@ -1,7 +1,7 @@
 """A folder with one folder of images a class."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Facts
 from toolkit.data.sources.base import Samples, Source
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 PIXELS = 64 << 20  # of one image: more is a decompression bomb, not a photo
@@ -72,7 +75,7 @@ class ImageFolder(Source):
             with Image.open(file) as image:
                 if image.width * image.height > PIXELS:
                     raise DataError(f"{file} has more than {PIXELS} pixels.", "Make it smaller.")
-                converted = image.convert("RGB" if self.colour == "rgb" else "L")
+                converted = in_bytes(image).convert("RGB" if self.colour == "rgb" else "L")
                 pixels = np.asarray(converted.resize((self.width, self.height)), np.float32)
         except (
             UnidentifiedImageError,
@@ -85,6 +88,15 @@ class ImageFolder(Source):
                 "Replace the file or take it out of the folder.",
             ) from error
         return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+
+
+def in_bytes(image: "Image") -> "Image":
+    """With 16 bits a pixel brought to 8, where Pillow's own conversion would cut them off."""
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray(np.clip(np.asarray(image, np.int64) >> 8, 0, 255).astype(np.uint8))
 
 
 def visible(folder: Path) -> list[Path]:
