@@ -94,7 +94,8 @@ QLabel[role="problem"] { color: $bad; font-weight: 600; }
 QLabel[role="code"], QPlainTextEdit { font-family: "DejaVu Sans Mono", Consolas, Menlo, monospace;
   font-size: 12px; color: $muted; }
 QListWidget { background: transparent; border: none; outline: none; }
-QListWidget::item { padding: 7px 10px; border-radius: 7px; color: $text; }
+QListWidget::item { padding: 7px 10px; border: 1px solid transparent; border-radius: 7px;
+  color: $text; }
 QListWidget#navigation { font-weight: 500; }
 QListWidget#navigation::item { padding: 9px 12px; margin: 2px 8px; color: $muted; }
 QListWidget::item:hover { background: $hover; }

@@ -10,6 +10,7 @@ import torch
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit.data import Dataset
+from toolkit.inference import Runner
 from toolkit.model import Model
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
@@ -116,15 +117,13 @@ def test_an_exported_graph_holds_nothing_of_the_machine_it_was_made_on(trained: 
     assert model.producer_name == "sanderling"
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)]
     assert b".py" not in graph
-    assert [d.dim_param for d in model.graph.input[0].type.tensor_type.shape.dim][0] == "batch"
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
     assert "Conv" in operators(graph)
 
 
 def test_an_exported_graph_answers_like_torch_for_any_batch(
     trained: Model, digits: Dataset
 ) -> None:
-    from toolkit.inference import Runner
-
     runner = Runner.of_model(trained, QUIET)
     for count in (1, 3, 300):
         items = digits.inputs[:count]

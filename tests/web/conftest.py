@@ -19,21 +19,13 @@ from edge_targets.runtime.errors import Cancelled
 from edge_targets.runtime.events import Job
 from edge_targets.runtime.profiler import features
 from edge_targets.runtime.sketch import Sketch
+from toolkit import doctor
+from toolkit.browser import FLAGS
 from toolkit.serving import bundle_app, run_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 KEY = SigningKey.from_seed(bytes(range(32)))
 
 SIGNATURE = Signature(
@@ -193,10 +185,11 @@ def serving(hosting: Callable[[Any], str]) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    if not CHROMIUM.exists():
+    program = doctor.chromium()
+    if not program:
         pytest.skip("there is no Chromium here")
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(program), args=list(FLAGS))
         yield browser
         browser.close()

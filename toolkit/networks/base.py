@@ -18,6 +18,8 @@ class Network(BaseModel, ABC):
     def build(self, shape: tuple[int, ...], outputs: int) -> "nn.Module":
         """A fresh torch module from items of `shape` (no batch) to `outputs` raw scores.
 
+        Its last layer is linear: pruning leaves that one's outputs, training gives it the unit.
+
         Raises:
             UnsupportedError: the network does not take inputs of this shape.
         """

@@ -66,7 +66,7 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         module = model.module()
-        run = Run(module, data, settings)
+        run = Run(module, data, settings, fresh=not model.weights)
         if checkpoint and checkpoint.is_file():
             run.restore(checkpoint)
             job.step(f"go on after epoch {run.epoch}", run.epoch, settings.epochs)
@@ -80,26 +80,52 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
             "Training did not converge: the loss is not a number.",
             "Lower the step size with --set learning_rate=0.0003, and look for extreme values.",
         )
-    trained = model.with_weights(run.best)
+    trained = model.with_weights(run.outcome())
     return Fitted(trained, run.epoch, run.best_epoch, run.best_loss)
 
 
 class Run:
-    """The mutable middle of a training run: everything a resumed one needs."""
+    """The mutable middle of a training run: everything a resumed one needs.
 
-    def __init__(self, module: "nn.Module", data: Dataset, settings: Settings) -> None:
+    Numbers to be predicted are learned with mean 0 and deviation 1, as steps of Adam have about
+    the same size whatever the unit; the last layer takes the unit on when training is done.
+    """
+
+    def __init__(self, module: "nn.Module", data: Dataset, settings: Settings, fresh: bool) -> None:
         import torch
 
         self.module, self.settings = module, settings
         self.classify = data.task == "classification"
+        self.middle, self.spread = (0.0, 1.0) if self.classify else unit_of(data.part("train")[1])
         self.train, self.validation = (
-            tensors(*data.part(part), self.classify) for part in ("train", "validation")
+            self.tensors(*data.part(part)) for part in ("train", "validation")
         )
+        if not fresh:
+            in_unit(module, 1 / self.spread, -self.middle / self.spread)
         self.optimizer = torch.optim.Adam(
             module.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.epoch, self.best_epoch, self.best_loss = 0, 0, float("inf")
         self.best: dict[str, NDArray[Any]] = state_of(module)
+
+    def tensors(
+        self, inputs: NDArray[np.float32], targets: NDArray[Any]
+    ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        import torch
+
+        if self.classify:
+            wanted = targets.astype(np.int64)
+        else:
+            wanted = ((targets - self.middle) / self.spread).astype(np.float32)[:, None]
+        return torch.from_numpy(inputs.copy()), torch.from_numpy(wanted)
+
+    def outcome(self) -> dict[str, NDArray[Any]]:
+        """The best weights, which give numbers in the unit of the targets."""
+        import torch
+
+        self.module.load_state_dict({k: torch.tensor(v) for k, v in self.best.items()})
+        in_unit(self.module, self.spread, self.middle)
+        return state_of(self.module)
 
     @property
     def finished(self) -> bool:
@@ -173,13 +199,21 @@ class Run:
         self.epoch, self.best_epoch, self.best_loss = json.loads(facts)
 
 
-def tensors(
-    inputs: NDArray[np.float32], targets: NDArray[Any], classify: bool
-) -> tuple["torch.Tensor", "torch.Tensor"]:
-    import torch
+def unit_of(targets: NDArray[Any]) -> tuple[float, float]:
+    """Mean and deviation; 1 for a constant."""
+    values = targets.astype(np.float64)
+    return float(values.mean()), float(values.std()) or 1.0
 
-    wanted = targets.astype(np.int64) if classify else targets.astype(np.float32)[:, None]
-    return torch.from_numpy(inputs.copy()), torch.from_numpy(wanted)
+
+def in_unit(module: "nn.Module", times: float, plus: float) -> None:
+    """Make the module give `times` what it gave, `plus` something."""
+    import torch
+    from torch import nn
+
+    last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.mul_(times)
+        last.bias.mul_(times).add_(plus)
 
 
 @contextlib.contextmanager

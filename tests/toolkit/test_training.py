@@ -1,0 +1,223 @@
+"""Training: seeded, stopped early, cancelled, killed and gone on with."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge_targets.runtime.contract import TensorSpec
+from edge_targets.runtime.errors import Cancelled, DataError, IntegrityError, UnsupportedError
+from edge_targets.runtime.events import QUIET, Event, Job
+from toolkit.data import Dataset, Facts
+from toolkit.features import fit_features
+from toolkit.inference import Runner
+from toolkit.model import Model
+from toolkit.networks.mlp import Mlp
+from toolkit.networks.small_cnn import SmallCnn
+from toolkit.training import Settings, fit
+from toolkit.training.fit import Fitted
+
+SETTINGS = Settings(epochs=5, batch_size=256, seed=4)
+
+CHILD = """
+import sys
+from pathlib import Path
+from edge_targets.runtime.events import QUIET, Job
+from toolkit.data.sources.digits import Digits
+from toolkit.features import fit_features
+from toolkit.model import Model
+from toolkit.networks.small_cnn import SmallCnn
+from toolkit.training import Settings, fit
+
+def wait_in_the_fourth_epoch(event):
+    seen.append(event)
+    if event.done == 3 and seen[-2].done == 3:
+        print("here", flush=True)
+        sys.stdin.read()
+
+seen = []
+data = Digits().dataset("digits", "digits", None, QUIET)
+blank = Model(data.signature(), SmallCnn(channels=(4,), hidden=8), fit_features(data), data=data)
+settings = Settings(**eval(sys.argv[2], {}))
+fit(blank, settings, Job(wait_in_the_fourth_epoch), Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def blank(digits: Dataset) -> Model:
+    """With everything that could make two runs differ: batch norm, dropout, random order."""
+    network = SmallCnn(channels=(4,), hidden=8)
+    return Model(digits.signature(), network, fit_features(digits), data=digits)
+
+
+def same(one: Fitted, other: Fitted) -> bool:
+    return one.model.stored() == other.model.stored() and (
+        (one.epochs, one.best_epoch, one.validation_loss)
+        == (other.epochs, other.best_epoch, other.validation_loss)
+    )
+
+
+def numbers(inputs: np.ndarray, targets: np.ndarray, labels: tuple[str, ...] = ()) -> Model:
+    """A model that is to learn `targets` from one column."""
+    facts = Facts("made", TensorSpec("x", (-1, 1)), labels)
+    split = (np.arange(len(inputs)) % 5 % 3).astype(np.uint8)
+    data = Dataset("made", facts, inputs.astype(np.float32)[:, None], targets, split)
+    return Model(data.signature(), Mlp(hidden=(16,)), data=data)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(blank: Model) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 2})
+
+    one, again, other = (
+        fit(blank, settings.model_copy(update={"seed": seed}), QUIET) for seed in (1, 1, 2)
+    )
+
+    assert same(one, again)
+    assert one.model.stored() != other.model.stored()
+
+
+def test_training_leaves_the_callers_random_numbers_alone(blank: Model) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+
+    fit(blank, Settings(epochs=1, batch_size=512), QUIET)
+
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns(trained: Model, digits: Dataset) -> None:
+    inputs, targets = digits.part("test")
+
+    found = Runner.of_model(trained, QUIET).first_output(inputs, QUIET)
+
+    assert (found.argmax(axis=1) == targets).mean() >= 0.96
+
+
+def test_training_reports_every_batch_and_the_end(
+    blank: Model, job: Job, events: list[Event]
+) -> None:
+    fit(blank, SETTINGS, job)
+
+    done = [event.done for event in events]
+    batches = -(-blank.need_data("").count("train") // 256)
+    assert len(events) == 5 * batches + 1
+    assert done == sorted(done)
+    assert (events[-1].done, events[-1].total) == (5, 5)
+    assert "best validation loss" in events[-1].message
+
+
+def test_it_stops_when_nothing_gets_better_and_keeps_the_best() -> None:
+    rng = np.random.default_rng(0)
+    noise = numbers(rng.normal(size=100), rng.integers(0, 2, 100), ("a", "b"))
+    settings = Settings(epochs=500, patience=3, learning_rate=0.1)
+
+    found = fit(noise, settings, QUIET)
+
+    assert found.epochs == found.best_epoch + 3 < 500
+    inputs, targets = noise.need_data("").part("validation")
+    with torch.no_grad():
+        scores = found.model.module()(torch.from_numpy(inputs))
+        loss = torch.nn.functional.cross_entropy(scores, torch.from_numpy(targets))
+    assert float(loss) == pytest.approx(found.validation_loss)
+
+
+def test_a_killed_run_goes_on_and_ends_like_the_unbroken_one(blank: Model, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+    words = [sys.executable, "-c", CHILD, str(checkpoint), repr(SETTINGS.model_dump())]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout
+    assert child.stdin
+    assert child.stdout.readline() == b"here\n"
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    child.stdout.close()
+    events: list[Event] = []
+
+    resumed = fit(blank, SETTINGS, Job(events.append), checkpoint)
+
+    assert events[0].done == 3
+    assert same(resumed, fit(blank, SETTINGS, QUIET))
+
+
+def test_a_cancelled_run_leaves_a_checkpoint_that_goes_on(blank: Model, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+
+    def cancel_in_the_third_epoch(event: Event) -> None:
+        if event.done == 2:
+            job.cancel()
+
+    job = Job(cancel_in_the_third_epoch)
+
+    with pytest.raises(Cancelled):
+        fit(blank, SETTINGS, job, checkpoint)
+
+    assert same(fit(blank, SETTINGS, QUIET, checkpoint), fit(blank, SETTINGS, QUIET))
+
+
+def test_a_finished_run_is_not_trained_again(blank: Model, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+    first = fit(blank, SETTINGS, QUIET, checkpoint)
+    events: list[Event] = []
+
+    again = fit(blank, SETTINGS, Job(events.append), checkpoint)
+
+    assert same(again, first)
+    assert all(event.done == 5 for event in events)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\3\4", b"text", b"\x80\x04."])
+def test_a_damaged_checkpoint_is_refused_by_name(
+    blank: Model, tmp_path: Path, damage: bytes
+) -> None:
+    checkpoint = tmp_path / "run.pt"
+    checkpoint.write_bytes(damage)
+
+    with pytest.raises(IntegrityError, match=str(checkpoint)) as caught:
+        fit(blank, SETTINGS, QUIET, checkpoint)
+
+    assert "Delete" in caught.value.hint
+
+
+def test_a_checkpoint_cut_in_half_is_refused(blank: Model, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+    fit(blank, Settings(epochs=1, batch_size=1024), QUIET, checkpoint)
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(IntegrityError):
+        fit(blank, SETTINGS, QUIET, checkpoint)
+
+
+def test_a_loss_that_is_no_number_is_said_with_what_to_do() -> None:
+    wild = numbers(np.linspace(-1e30, 1e30, 50), np.linspace(-1e30, 1e30, 50, dtype=np.float32))
+
+    with pytest.raises(DataError, match="did not converge") as caught:
+        fit(wild, Settings(epochs=2, learning_rate=1), QUIET)
+
+    assert "learning_rate" in caught.value.hint
+
+
+@pytest.mark.parametrize(("middle", "spread"), [(0, 1), (200_000, 50_000), (-0.003, 0.001)])
+def test_numbers_of_any_size_are_learned(middle: float, spread: float) -> None:
+    x = np.linspace(-1, 1, 200)
+    targets = (middle + spread * np.sin(3 * x)).astype(np.float32)
+    model = numbers(x, targets)
+
+    settings = Settings(epochs=150, patience=150, batch_size=32, learning_rate=0.03)
+
+    found = fit(model, settings, QUIET)
+
+    inputs, wanted = model.need_data("").part("test")
+    answers = Runner.of_model(found.model, QUIET).first_output(inputs, QUIET)[:, 0]
+    assert np.abs(answers - wanted).mean() < 0.1 * spread
+
+
+def test_training_without_data_is_refused(blank: Model) -> None:
+    with pytest.raises(UnsupportedError, match="Training needs data"):
+        fit(replace(blank, data=None), SETTINGS, QUIET)
