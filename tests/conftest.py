@@ -11,6 +11,7 @@ from toolkit.data.sources import sources
 from toolkit.features import fit_features
 from toolkit.model import Model
 from toolkit.networks.small_cnn import SmallCnn
+from toolkit.onnx_graph import graph_of
 from toolkit.training import Settings, fit
 from toolkit.workspace import Workspace
 
@@ -46,6 +47,12 @@ def trained(digits: Dataset) -> Model:
     network = SmallCnn(channels=(8, 16), hidden=32)
     blank = Model(digits.signature(), network, fit_features(digits), data=digits)
     return fit(blank, Settings(epochs=8), QUIET).model
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Model) -> Model:
+    """The same as a finished graph: it takes a second to export."""
+    return trained.with_graph(graph_of(trained, QUIET))
 
 
 @pytest.fixture

@@ -47,8 +47,8 @@ class Client:
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
         try:
             connection.request(method, path, data, JSON if headers is None else dict(headers))
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            with connection.getresponse() as answer:
+                return answer.status, json.loads(answer.read())
         finally:
             connection.close()
 

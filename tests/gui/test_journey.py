@@ -1,14 +1,18 @@
-"""The window and the real command line together: from digits to a smaller model."""
+"""The window and the real command line together: the whole line, by pressing buttons."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from edge_targets.catalog.browser import WEB
 from gui.session import PROGRAM
 from gui.window import Window
+from toolkit import api
+from toolkit.workspace import Workspace
 
 LIMIT_MS = 60_000  # a job of this test takes seconds; a busy machine may take more
 
@@ -48,3 +52,63 @@ def test_digits_are_added_trained_and_compressed_from_the_window(
     page.table.select("digits-mlp-quantize-int8")
     settle(window, LIMIT_MS)
     assert page.beside.currentIndex() == 1
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace with a model built in both formats; its devices are stopped in the end."""
+    root = Workspace.create(tmp_path / "work").root
+    api.data_add("digits", name="digits", workspace=root)
+    few = ["epochs=20", "hidden=32"]
+    api.train("digits", name="reader", network="mlp", set=few, workspace=root)
+    api.build("reader", workspace=root)
+    yield Workspace(root)
+    for name in Workspace(root).names("devices"):
+        api.device_stop(name, workspace=root)
+
+
+def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
+    built: Workspace, open_window: Callable[..., Window], settle: Callable[..., None]
+) -> None:
+    window = open_window(built.root, PROGRAM)
+    settle(window, LIMIT_MS)
+
+    def press(page: Any, action: Any) -> None:
+        QTest.mouseClick(action.button, Qt.MouseButton.LeftButton)
+        settle(window, LIMIT_MS)
+        assert not page.banner.isVisible(), page.banner.accessibleName()
+
+    page: Any = window.visit("deploy")
+    settle(window, LIMIT_MS)
+    page.artifact.choose("reader.tflite")
+    press(page, page.package_action)
+    page.artifact.choose("reader.onnx")
+    page.target.choose("browser")
+    press(page, page.package_action)
+    assert built.names("packages") == ["reader.onnx-browser", "reader.tflite-simulator"]
+
+    page.more.setChecked(True)
+    page.device_name.setText("desk")
+    page.address.setText(str(built.root / "desk"))
+    press(page, page.add_action)
+    page.package.choose("reader.tflite-simulator")
+    page.device.choose("desk")
+    press(page, page.deploy_action)
+    assert api.device_status("desk", workspace=built.root).state == "ready"
+
+    if (WEB / "index.html").is_file():
+        press(page, page.bundle_action)
+        assert (built.root / "site" / "index.html").is_file()
+
+    page = window.visit("monitor")
+    settle(window, LIMIT_MS)
+    page.model.choose("reader")
+    press(page, page.now)
+    assert page.tiles["State"].figure.text()
+    api.data_add("digits", name="field", set=["rotation_deg=25"], workspace=built.root)
+    window.session.refresh()
+    settle(window, LIMIT_MS)
+    page.data.choose("field")
+    press(page, page.retrain)
+    assert "reader-again" in built.names("models")
+    assert len(page.comparisons.rows.rows) == 2

@@ -19,7 +19,8 @@ def wilson(successes: int, count: int) -> Interval:
     share, z2 = successes / count, Z95 * Z95
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = Z95 * (share * (1 - share) / count + z2 / (4 * count * count)) ** 0.5 / (1 + z2 / count)
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+    # at 0 and 1 the share is an end itself, but for rounding
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
 def quality(outputs: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> Interval:

@@ -1,17 +1,19 @@
 """ONNX files."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_targets.runtime.contract import DTYPES, Signature, TensorSpec
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.importers.base import Importer
 from toolkit.model import Model
 from toolkit.onnx_graph import OPSET, check, clean, decode, nodes_of, shape_of, written
 
 FIELDS = {0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42}  # tags of ModelProto's fields 2 to 8
+WORDS = 300  # characters of a reason that a person still reads
 ITEMS = 2  # that the graph is tried with: one would not show a fixed batch
 
 
@@ -28,6 +30,11 @@ class Onnx(Importer):
     def read(self, file: Path, job: Job) -> Model:
         job.step("import ONNX", 0, 1)
         graph = decode(file.read_bytes())
+        if not readable(graph):
+            raise IntegrityError(
+                f"{file} is damaged: it holds a name that is no text.",
+                "Copy or export the file again.",
+            )
         refuse_outside(graph, file)
         refuse_unknown(graph, file)
         check(graph)
@@ -45,6 +52,18 @@ class Onnx(Importer):
         refuse_unrunnable(data, signature, file)
         job.step("import ONNX", 1, 1)
         return Model(labelled(signature), graph=data)
+
+
+def readable(message: Any) -> bool:
+    """Whether every text in a protobuf message is one; others are handed over as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in {field.TYPE_STRING, field.TYPE_MESSAGE}:
+            continue
+        single = isinstance(value, str | bytes) or hasattr(value, "ListFields")
+        for one in [value] if single else value:
+            if isinstance(one, bytes) or (hasattr(one, "ListFields") and not readable(one)):
+                return False
+    return True
 
 
 def labelled(signature: Signature) -> Signature:
@@ -135,7 +154,7 @@ def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no other base
         raise UnsupportedError(
-            f"{file} is ONNX, but the runtime refuses it: {str(error).splitlines()[0]}",
+            f"{file} is ONNX, but the runtime refuses it: {reason(error)}.",
             "Update onnxruntime, or export the model with standard operators.",
         ) from error
     feeds = {s.name: np.zeros((ITEMS, *s.shape[1:]), s.dtype) for s in signature.inputs}
@@ -143,7 +162,7 @@ def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:
         answers = session.run([s.name for s in signature.outputs], feeds)
         found = [answer.shape for answer in answers]
     except Exception as error:
-        raise fixed(file, str(error).splitlines()[0]) from error
+        raise fixed(file, reason(error)) from error
     if found != [(ITEMS, *s.shape[1:]) for s in signature.outputs]:
         raise fixed(file, f"two items give shapes {found}")
 
@@ -153,3 +172,10 @@ def fixed(file: Path, why: str) -> UnsupportedError:
         f"{file} does not run with a batch of any size: {why}.",
         "Export the model with a free first axis (dynamic_axes or dynamic_shapes).",
     )
+
+
+def reason(error: Exception) -> str:
+    """What onnxruntime says, without the places in its source code that stand before it."""
+    first = (str(error).splitlines() or ["it does not say why"])[0]
+    said = first.rpartition(" : ")[2].rpartition("Status Message: ")[2]
+    return re.sub(r"^/\S+:\d+ .*?\) ", "", said)[:WORDS].rstrip(". ")

@@ -41,8 +41,8 @@ def routes(store: Store) -> list["Route"]:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    def answer(status: HTTPStatus, error: EdgeError, kind: str) -> "Response":
-        found = {"kind": kind, "message": str(error), "hint": error.hint}
+    def answer(status: HTTPStatus, error: EdgeError) -> "Response":
+        found = {"kind": error.kind, "message": str(error), "hint": error.hint}
         return JSONResponse({"error": found}, status)
 
     async def records(request: "Request") -> "Response":
@@ -53,11 +53,11 @@ def routes(store: Store) -> list["Route"]:
             # parsing, checking and syncing take milliseconds in which others want answers
             accepted = await run_in_threadpool(_keep, store, body, encoding)
         except _RefusedError as error:
-            return answer(error.status, error, error.status.name.lower())
+            return answer(error.status, error)
         except IntegrityError as error:
-            return answer(HTTPStatus.BAD_REQUEST, error, error.kind)
+            return answer(HTTPStatus.BAD_REQUEST, error)
         except StorageError as error:
-            return answer(HTTPStatus.INSUFFICIENT_STORAGE, error, error.kind)
+            return answer(HTTPStatus.INSUFFICIENT_STORAGE, error)
         except ClientDisconnect:  # nobody is left to read an answer
             return JSONResponse({}, HTTPStatus.BAD_REQUEST)
         return JSONResponse({"accepted": accepted})

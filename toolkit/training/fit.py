@@ -113,9 +113,8 @@ class Run:
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
         import torch
 
-        if self.classify:
-            wanted = targets.astype(np.int64)
-        else:
+        wanted = targets.copy()
+        if not self.classify:
             wanted = ((targets - self.middle) / self.spread).astype(np.float32)[:, None]
         return torch.from_numpy(inputs.copy()), torch.from_numpy(wanted)
 

@@ -178,9 +178,9 @@ def test_an_oversized_body_is_refused_while_it_is_read(collector: Running, size:
     except OSError:
         assert size > 16 << 20  # only then the collector stops to listen
     else:
-        answer = sender.getresponse()
-        assert answer.status == 413
-        assert json.load(answer)["error"]["kind"] == "request_entity_too_large"
+        with sender.getresponse() as answer:
+            assert answer.status == 413
+            assert json.load(answer)["error"]["kind"] == "refused"
     sender.close()
 
     assert post(collector.url, body_of())[0] == 200
@@ -214,7 +214,7 @@ def test_a_page_of_another_origin_may_not_post(
     status, answer = post(collector.url, body_of(record()), {"origin": origin})
 
     assert status == 403
-    assert answer["error"]["kind"] == "forbidden"
+    assert answer["error"]["kind"] == "refused"
     assert store.count() == 0
 
 

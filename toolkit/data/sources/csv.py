@@ -48,7 +48,7 @@ class Csv(Source):
         ),
     ] = ""
     header: Annotated[
-        bool, Field(description="Whether the first line names the columns; else they are c0, c1 …")
+        bool, Field(description="Whether the first line has names; else columns are c0, c1 and on.")
     ] = True
     categories: Annotated[
         tuple[str, ...],

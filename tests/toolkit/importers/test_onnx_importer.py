@@ -1,0 +1,311 @@
+"""ONNX files made elsewhere: taken over as they are, or refused with what is in the way."""
+
+import contextlib
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from edge_targets.runtime.errors import DataError, EdgeError, IntegrityError, UnsupportedError
+from edge_targets.runtime.events import QUIET, Event, Job
+from toolkit.data import Dataset
+from toolkit.formats import formats
+from toolkit.importers import import_model
+from toolkit.inference import Runner
+from toolkit.model import Model
+from toolkit.onnx_graph import parse
+
+FLOAT = TensorProto.FLOAT
+WEIGHTS = numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(4, 3), "w")
+Save = Callable[..., Path]
+
+
+def value(name: str, shape: Sequence[int | str] | None, kind: int = FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def multiply(name: str = "times") -> Any:
+    return helper.make_node("MatMul", ["x", "w"], ["y"], name=name)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Writes a graph from `x` (batch, 4) to `y` (batch, 3), unless told otherwise."""
+
+    def write(
+        *nodes: Any,
+        inputs: Sequence[Any] = (value("x", ["batch", 4]),),
+        outputs: Sequence[Any] = (value("y", ["batch", 3]),),
+        stored: Sequence[Any] = (WEIGHTS,),
+        opset: int = 20,
+        others: Sequence[Any] = (),
+        functions: Sequence[Any] = (),
+    ) -> Path:
+        graph = helper.make_graph(nodes or [multiply()], "g", inputs, outputs, stored)
+        opsets = [helper.make_opsetid("", opset), *others]
+        model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=8)
+        path = tmp_path / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return write
+
+
+def refused(file: Path) -> EdgeError:
+    with pytest.raises(EdgeError) as caught:
+        import_model(file, QUIET)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_our_own_file_comes_back_with_the_same_answers(
+    exported: Model, digits: Dataset, tmp_path: Path
+) -> None:
+    file = tmp_path / "digits.onnx"
+    file.write_bytes(formats["onnx"]().build(exported.graph, exported.signature, QUIET))
+
+    found = import_model(file, QUIET)
+
+    assert found.kind == "graph"
+    assert found.signature.inputs[0].shape == (-1, 1, 8, 8)
+    assert found.signature.labels == digits.labels
+    items = digits.inputs[:100]
+    expected = Runner.of_model(exported, QUIET).first_output(items, QUIET)
+    assert np.array_equal(Runner.of_model(found, QUIET).first_output(items, QUIET), expected)
+
+
+def test_importing_reports_to_the_end(save: Save, job: Job, events: list[Event]) -> None:
+    import_model(save(), job)
+
+    assert (events[-1].done, events[-1].total) == (1, 1)
+
+
+def test_a_file_is_known_by_its_content_and_not_by_its_name(save: Save, tmp_path: Path) -> None:
+    other = save().rename(tmp_path / "model.bin")
+
+    assert import_model(other, QUIET).signature.labels == ("0", "1", "2")
+
+
+def test_a_single_number_is_no_class(save: Save) -> None:
+    one = numpy_helper.from_array(np.ones((4, 1), np.float32), "w")
+
+    found = import_model(save(outputs=[value("y", ["batch", 1])], stored=[one]), QUIET)
+
+    assert found.signature.labels == ()
+
+
+def test_a_batch_written_as_one_is_made_free_where_the_graph_allows(save: Save) -> None:
+    found = import_model(save(inputs=[value("x", [1, 4])], outputs=[value("y", [1, 3])]), QUIET)
+
+    answers = Runner.of_model(found, QUIET).first_output(np.eye(4, dtype=np.float32), QUIET)
+    assert answers.tolist() == np.arange(12).reshape(4, 3).tolist()
+
+
+def test_a_batch_that_the_graph_needs_to_be_one_is_refused(save: Save) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["z"]), helper.make_node("Relu", ["z"], ["y"])]
+    shape = numpy_helper.from_array(np.array([1, 4]), "s")
+    file = save(*nodes, inputs=[value("x", [1, 4])], outputs=[value("y", [1, 4])], stored=[shape])
+
+    error = refused(file)
+
+    assert "does not run with a batch of any size" in str(error)
+    assert "free first axis" in error.hint
+    assert "/onnxruntime" not in str(error)
+
+
+@pytest.mark.parametrize("opset", [7, 11, 13, 17])
+def test_an_older_opset_is_raised_to_ours(save: Save, opset: int) -> None:
+    found = import_model(save(opset=opset), QUIET)
+
+    assert [o.version for o in parse(found.graph).opset_import] == [20]
+
+
+def test_what_is_imported_is_cleaned_of_where_it_was_made(save: Save) -> None:
+    node = multiply()
+    node.doc_string = "File /home/ada/train.py, line 3"
+
+    assert b"/home/ada" not in import_model(save(node), QUIET).graph
+
+
+def test_functions_inside_the_file_are_taken_over(save: Save) -> None:
+    double = helper.make_function(
+        "my", "Double", ["a"], ["b"],
+        [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 20)],
+    )  # fmt: skip
+    node = helper.make_node("Double", ["x"], ["y"], domain="my")
+    file = save(
+        node, outputs=[value("y", ["batch", 4])], functions=[double],
+        others=[helper.make_opsetid("my", 1)],
+    )  # fmt: skip
+
+    found = import_model(file, QUIET)
+
+    items = np.ones((3, 4), np.float32)
+    assert Runner.of_model(found, QUIET).first_output(items, QUIET).tolist() == [[2] * 4] * 3
+
+
+def test_an_operator_that_nobody_knows_is_refused_by_name_and_node(save: Save) -> None:
+    error = refused(save(helper.make_node("Fancy", ["x", "w"], ["y"], name="layer_7")))
+
+    assert isinstance(error, UnsupportedError)
+    assert "Fancy" in str(error)
+    assert "layer_7" in str(error)
+
+
+def test_an_operator_in_a_branch_is_found_too(save: Save) -> None:
+    branch = helper.make_graph(
+        [helper.make_node("Fancy", [], ["w"], name="inner")], "b", [], [value("w", [4, 3])]
+    )
+    yes = numpy_helper.from_array(np.array(True), "yes")
+    choice = helper.make_node("If", ["yes"], ["w"], then_branch=branch, else_branch=branch)
+
+    assert "Fancy (node 'inner')" in str(refused(save(choice, multiply(), stored=[yes])))
+
+
+def test_an_operator_of_another_domain_is_refused_by_name(save: Save) -> None:
+    node = helper.make_node("Fancy", ["x", "w"], ["y"], domain="com.acme")
+
+    assert "Fancy" in str(refused(save(node, others=[helper.make_opsetid("com.acme", 1)])))
+
+
+@pytest.mark.parametrize("where", ["initializer", "constant"])
+@pytest.mark.parametrize("place", ["weights.bin", "../../etc/passwd", "/etc/passwd"])
+def test_weights_in_another_file_are_refused_unread(save: Save, where: str, place: str) -> None:
+    outside = TensorProto()
+    outside.CopyFrom(WEIGHTS)
+    outside.ClearField("raw_data")
+    outside.data_location = TensorProto.EXTERNAL
+    entry = outside.external_data.add()
+    entry.key, entry.value = "location", place
+    constant = helper.make_node("Constant", [], ["w"], value=outside)
+
+    if where == "initializer":
+        error = refused(save(stored=[outside]))
+    else:
+        error = refused(save(constant, multiply(), stored=[]))
+
+    assert "keeps its weights in another file" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"inputs": [value("x", ["batch", "n"])]}, "'x' has shape [-1, -1]"),
+        ({"inputs": [value("x", ["batch", 0])]}, "'x' has shape [-1, 0]"),
+        ({"outputs": [value("y", [])]}, "'y' has shape []"),
+        ({"inputs": [value("x", ["batch", 4], TensorProto.FLOAT16)]}, "'x' has type float16"),
+        ({"inputs": [value("x", ["batch", 4], TensorProto.STRING)]}, "'x' has type object"),
+        (
+            {"outputs": [helper.make_tensor_sequence_value_info("y", FLOAT, None)]},
+            "'y' is no tensor",
+        ),
+        ({"outputs": []}, "takes or gives nothing"),
+        (
+            {"inputs": [], "stored": [WEIGHTS, numpy_helper.from_array(np.ones((2, 4)), "x")]},
+            "nothing",
+        ),
+    ],
+)
+def test_inputs_and_outputs_that_no_device_could_use_are_refused(
+    save: Save, parts: dict[str, Any], said: str
+) -> None:
+    assert said in str(refused(save(**parts)))
+
+
+def test_a_file_cut_in_half_anywhere_is_refused(save: Save) -> None:
+    whole = save().read_bytes()
+    file = save()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+
+        assert isinstance(refused(file), IntegrityError | UnsupportedError)
+
+
+def test_a_real_file_cut_in_half_is_said_to_be_incomplete(exported: Model, tmp_path: Path) -> None:
+    whole, file = exported.graph, tmp_path / "half.onnx"
+    for share in (0.1, 0.5, 0.9, 0.999):
+        file.write_bytes(whole[: int(len(whole) * share)])
+
+        assert "not a complete ONNX model" in str(refused(file))
+
+
+def other_kinds() -> dict[str, bytes]:
+    picture, archive = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("data.pkl", b"x" * 5000)
+    return {
+        "zip": archive.getvalue(),
+        "png": picture.getvalue(),
+        "tflite": b"\x1c\x00\x00\x00TFL3" + bytes(100),
+        "text": b"not a model at all\n" * 10,
+        "empty": b"",
+        "zeros": bytes(5000),
+        "one byte": b"\x08",
+    }
+
+
+@pytest.mark.parametrize("kind", other_kinds())
+def test_a_file_of_another_kind_is_refused_with_what_can_be_imported(
+    tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(other_kinds()[kind])
+
+    error = refused(file)
+
+    assert str(error) == f"{file} is not a model file that can be imported."
+    assert "ONNX" in error.hint
+
+
+def test_a_tflite_file_of_ours_is_refused(exported: Model, tmp_path: Path) -> None:
+    file = tmp_path / "model.tflite"
+    graph = exported.graph
+    file.write_bytes(formats["tflite"]().build(graph, exported.signature, QUIET))
+
+    assert "is not a model file" in str(refused(file))
+
+
+def test_a_folder_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "none.onnx"):
+        assert isinstance(refused(place), DataError)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    head=st.sampled_from([b"", b"\x08\x0a\x3a", b"\x08\x08\x12", b"\x08\x0a\x42"]),
+    rest=st.binary(max_size=200),
+)
+def test_any_bytes_give_two_clear_lines(tmp_path: Path, head: bytes, rest: bytes) -> None:
+    file = tmp_path / "any"
+    file.write_bytes(head + rest)
+
+    refused(file)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3))
+def test_any_damage_gives_a_model_or_two_clear_lines(
+    save: Save, changes: list[tuple[int, int]]
+) -> None:
+    file = save()
+    damaged = bytearray(file.read_bytes())
+    for place, byte in changes:
+        damaged[place % len(damaged)] = byte
+    file.write_bytes(damaged)
+
+    with contextlib.suppress(EdgeError):
+        onnx.load_from_string(import_model(file, QUIET).graph)

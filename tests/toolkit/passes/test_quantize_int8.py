@@ -1,0 +1,110 @@
+"""Int8: four times smaller weights, nearly the same answers, honest refusals."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_targets.runtime.contract import TensorSpec
+from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.events import QUIET
+from toolkit.data import Column, Dataset, Facts
+from toolkit.features import fit_features
+from toolkit.inference import Runner
+from toolkit.model import Model
+from toolkit.networks.mlp import Mlp
+from toolkit.networks.small_cnn import SmallCnn
+from toolkit.onnx_graph import graph_of, operators, parse
+from toolkit.passes.quantize_int8 import QuantizeInt8, spread
+from toolkit.training import Settings, fit
+
+
+def accuracy(model: Model, data: Dataset) -> float:
+    inputs, targets = data.part("test")
+    answers = Runner.of_model(model, QUIET).first_output(inputs, QUIET)
+    return float((answers.argmax(axis=1) == targets).mean())
+
+
+@pytest.fixture(scope="module")
+def wide(digits: Dataset) -> Model:
+    """The default network: most of its file is weights."""
+    blank = Model(digits.signature(), SmallCnn(), fit_features(digits), data=digits)
+    model = fit(blank, Settings(epochs=4), QUIET).model
+    return model.with_graph(graph_of(model, QUIET))
+
+
+def test_digits_lose_at_most_a_point_and_shrink_by_two_and_a_half(
+    wide: Model, digits: Dataset
+) -> None:
+    found = QuantizeInt8().apply(wide, QUIET)
+
+    assert accuracy(wide, digits) - accuracy(found, digits) <= 0.01
+    assert len(wide.graph) >= 2.5 * len(found.graph)
+
+
+def test_weights_are_bytes_with_a_scale_a_channel(exported: Model) -> None:
+    found = parse(QuantizeInt8(samples=16).apply(exported, QUIET).graph)
+
+    stored = {tensor.name: tensor for tensor in found.graph.initializer}
+    scales = [
+        tuple(stored[node.input[1]].dims)
+        for node in found.graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0] in stored
+        and len(stored[node.input[0]].dims) == 4
+    ]
+    assert scales == [(8,), (16,)]
+    assert operators(found.SerializeToString())["QuantizeLinear"] > 3
+
+
+@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_every_way_of_calibrating_keeps_most_answers(
+    exported: Model, digits: Dataset, calibration: Any, per_channel: bool
+) -> None:
+    step = QuantizeInt8(calibration=calibration, per_channel=per_channel, samples=64)
+
+    assert accuracy(step.apply(exported, QUIET), digits) >= accuracy(exported, digits) - 0.05
+
+
+def test_calibration_items_come_from_the_whole_training_part() -> None:
+    items = np.arange(1000, dtype=np.float32)
+
+    assert spread(items, 5).tolist() == [0, 249, 499, 749, 999]
+    assert spread(items, 5000).tolist() == items.tolist()
+    assert spread(items, 1).tolist() == [0]
+
+
+def test_a_table_with_gaps_and_categories_is_quantized_too() -> None:
+    rng = np.random.default_rng(0)
+    inputs = np.stack([rng.normal(50, 10, 300), rng.integers(0, 3, 300)], 1).astype(np.float32)
+    targets = ((inputs[:, 0] > 50) ^ (inputs[:, 1] == 1)).astype(np.int64)
+    inputs[::17, 0] = np.nan
+    columns = (Column("age", "number"), Column("colour", "category", ("a", "b", "c")))
+    facts = Facts("t", TensorSpec("features", (-1, 2)), ("no", "yes"), "kind", columns)
+    data = Dataset("t", facts, inputs, targets, (np.arange(300) % 5 % 3).astype(np.uint8))
+    blank = Model(data.signature(), Mlp(hidden=(16,)), fit_features(data), data=data)
+    model = fit(blank, Settings(epochs=60, learning_rate=0.03), QUIET).model
+
+    found = QuantizeInt8().apply(model, QUIET)
+
+    assert "Gemm" in operators(found.graph)
+    assert "QuantizeLinear" in operators(found.graph)
+    assert accuracy(model, data) > 0.85
+    assert accuracy(found, data) >= accuracy(model, data) - 0.05
+
+
+def test_quantizing_twice_is_refused(exported: Model) -> None:
+    once = QuantizeInt8(samples=8).apply(exported, QUIET)
+
+    with pytest.raises(UnsupportedError, match="quantized already") as caught:
+        QuantizeInt8().apply(once, QUIET)
+
+    assert caught.value.hint
+
+
+def test_without_data_there_is_nothing_to_calibrate_with(exported: Model) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        QuantizeInt8().apply(exported.with_data(None), QUIET)
+
+    assert "--data" in caught.value.hint
