@@ -23,7 +23,7 @@ from edge_targets.runtime.contract import Profile
 from edge_targets.runtime.sketch import Sketch
 from toolkit.drift import drift_tests
 from toolkit.telemetry.reference import quantile_edges
-from toolkit.watch import watch
+from toolkit.watch import Fleet, watch
 
 SHIFTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)  # in standard deviations
 REPEATS = 5
@@ -89,7 +89,7 @@ def false_alarms(windows: int, alpha: float, practical: bool) -> float:
         edges = [quantile_edges(column) for column in generator.normal(size=(4, 1000))]
         reference = profile(seen[0], edges)
         live = {f"device{i}": profile(seen[i, :, :200], edges) for i in range(1, 6)}
-        alarms += watch(reference, live, tests, alpha).alarm
+        alarms += watch([Fleet("", reference, live)], tests, alpha).alarm
     return alarms / windows
 
 

@@ -63,7 +63,7 @@ def check_address(url: str) -> SplitResult:
         raise DeviceError(
             f"{url!r} is not an address.", "Give one such as http://192.168.1.20:7734."
         )
-    if any(character <= " " for character in url):
+    if any(character <= " " or character == "\x7f" for character in url):
         raise DeviceError(f"{url!r} holds a blank.", "Give one such as http://192.168.1.20:7734.")
     return parts
 

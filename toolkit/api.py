@@ -8,8 +8,11 @@ the current folder.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from edge_targets.runtime.errors import EdgeError, UnsupportedError
+from cyclopts import Parameter
+
+from edge_targets.runtime.errors import EdgeError, UsageError
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import results as r
 from toolkit.report import Report, Result
@@ -25,6 +28,7 @@ __all__ = [
     "deploy",
     "device_add",
     "device_list",
+    "device_remove",
     "device_status",
     "device_stop",
     "doctor",
@@ -43,8 +47,15 @@ __all__ = [
 ]
 
 
+Folder = Annotated[
+    Path | None,
+    Parameter(help="the workspace; unless given, the nearest folder with sanderling.toml"),
+]
+Words = Annotated[Sequence[str], Parameter(metavar="KEY=VALUE", show_default=False)]
+
+
 def init(
-    directory: Path | None = None, /, *, workspace: Path | None = None, job: Job = QUIET
+    directory: Path | None = None, /, *, workspace: Folder = None, job: Job = QUIET
 ) -> r.Initialised:
     """Make a workspace: the folder that keeps models, data, packages and telemetry.
 
@@ -67,8 +78,9 @@ def data_add(
     *,
     name: str,
     target: str | None = None,
-    set: Sequence[str] = (),  # noqa: A002 - the word users type
-    workspace: Path | None = None,
+    like: str | None = None,
+    set: Words = (),  # noqa: A002 - the word users type
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.DatasetInfo:
     """Read a dataset, split it and keep it in the workspace.
@@ -77,7 +89,9 @@ def data_add(
         source: `digits` (built in), a .csv file, or a folder with one folder of images a class.
         name: what to call it.
         target: the column to predict, for tables.
-        set: a parameter of the source, as key=value; may be repeated.
+        like: read it with the columns, categories and classes of this dataset, so that a model
+            trained on that one understands it.
+        set: a parameter of the source; may be repeated. `sanderling show sources/csv` names them.
     """
     from toolkit import shelf
     from toolkit.data.sources import source_for, sources
@@ -88,14 +102,16 @@ def data_add(
     shelves = Workspace.find(workspace)
     kind = source_for(source)
     reader = from_words(sources[kind], set)
-    data = reader.dataset(check_name(name), source, target, job)
-    parameters = {"source": source, "target": target, **reader.model_dump(mode="json")}
+    pattern = shelf.dataset(shelves, like) if like else None
+    data = reader.dataset(check_name(name), source, target, job, pattern)
+    chosen = reader.model_dump(mode="json")
+    parameters = {"source": source, "target": target, "like": like, **chosen}
     shelf.save_dataset(shelves, data, "data add", parameters)
     network = "small_cnn" if len(data.facts.input.shape) == 4 else "mlp"
     return dataset_info(data, f"sanderling train {name} --network {network} --name {name}-model")
 
 
-def data_show(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.DatasetInfo:
+def data_show(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> r.DatasetInfo:
     """Tell what a dataset holds: columns, ranges, gaps, classes and split.
 
     Args:
@@ -114,8 +130,8 @@ def train(
     *,
     name: str,
     network: str = "small_cnn",
-    set: Sequence[str] = (),  # noqa: A002 - the word users type
-    workspace: Path | None = None,
+    set: Words = (),  # noqa: A002 - the word users type
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Trained:
     """Train a network. A run that was stopped goes on where it was when you type it again.
@@ -124,8 +140,8 @@ def train(
         data: the dataset to learn from.
         name: what to call the model.
         network: small_cnn for images, mlp for tables.
-        set: a parameter of the network or of the training (epochs=40, learning_rate=0.003,
-            seed=0 …), as key=value; may be repeated.
+        set: a parameter of the network or of the training, such as epochs=40; may be repeated.
+            `sanderling show networks/small_cnn` names them.
     """
     from toolkit import journeys
     from toolkit.workspace import Workspace
@@ -139,7 +155,7 @@ def import_(
     *,
     name: str,
     data: str | None = None,
-    workspace: Path | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Imported:
     """Take over a model that was made elsewhere.
@@ -164,7 +180,7 @@ def compress(
     passes: str | None = None,
     recipe: Path | None = None,
     data: str | None = None,
-    workspace: Path | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Compressed:
     """Make a model smaller or faster, pass by pass, and tell what each one brought.
@@ -181,9 +197,7 @@ def compress(
     from toolkit.workspace import Workspace
 
     if (passes is None) == (recipe is None):
-        raise UnsupportedError(
-            "Say either --passes or --recipe.", "For example: --passes quantize_int8."
-        )
+        raise UsageError("Say either --passes or --recipe.", "For example: --passes quantize_int8.")
     steps = Recipe.from_file(recipe) if recipe else Recipe.of_names(passes or "")
     return journeys.compress(Workspace.find(workspace), model, steps, data, name, job)
 
@@ -194,7 +208,7 @@ def build(
     *,
     format: Sequence[str] = ("onnx", "tflite"),  # noqa: A002 - the word users type
     data: str | None = None,
-    workspace: Path | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Built:
     """Compile a model to files, and prove that each answers like the model.
@@ -216,7 +230,7 @@ def measure(
     *,
     data: str,
     threads: int = 1,
-    workspace: Path | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> Report:
     """Measure accuracy, equality with the original, size and latency on this machine.
@@ -239,7 +253,8 @@ def package(
     target: str,
     name: str | None = None,
     serve_as: str | None = None,
-    workspace: Path | None = None,
+    reference: str | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Packaged:
     """Pack an artifact into one signed file with all that a device needs.
@@ -249,15 +264,18 @@ def package(
         target: what it is for; `sanderling list targets` names them.
         name: of the package; ARTIFACT-TARGET unless given.
         serve_as: the name a device serves the model by; the model's own unless given.
+        reference: the dataset that live windows are compared with; the newest one that the model
+            learned from unless given.
     """
     from toolkit import shipping
     from toolkit.workspace import Workspace
 
-    return shipping.package(Workspace.find(workspace), artifact, target, name, serve_as, job)
+    shelves = Workspace.find(workspace)
+    return shipping.package(shelves, artifact, target, name, serve_as, job, reference)
 
 
 def deploy(
-    package: str, device: str, /, *, workspace: Path | None = None, job: Job = QUIET
+    package: str, device: str, /, *, workspace: Folder = None, job: Job = QUIET
 ) -> r.Deployed:
     """Put a package on a device, which checks it, tries it and only then switches to it.
 
@@ -272,13 +290,14 @@ def deploy(
 
 
 def device_add(
-    name: str, address: str, /, *, target: str, workspace: Path | None = None, job: Job = QUIET
+    name: str, address: str, /, *, target: str, workspace: Folder = None, job: Job = QUIET
 ) -> r.DeviceInfo:
     """Give a device a name. Nothing is sent to it yet.
 
     Args:
         name: what to call it.
-        address: http://HOST:PORT of an agent that runs, or, for the simulator, a folder.
+        address: http://HOST:PORT of an agent that runs, or, for the simulator and the browser, a
+            folder.
         target: what it is; `sanderling list targets` names them.
     """
     from toolkit import shipping
@@ -287,7 +306,7 @@ def device_add(
     return shipping.device_add(Workspace.find(workspace), name, address, target)
 
 
-def device_list(*, workspace: Path | None = None, job: Job = QUIET) -> r.Devices:
+def device_list(*, workspace: Folder = None, job: Job = QUIET) -> r.Devices:
     """Name all devices, each asked how it is."""
     from toolkit import shipping
     from toolkit.workspace import Workspace
@@ -297,7 +316,21 @@ def device_list(*, workspace: Path | None = None, job: Job = QUIET) -> r.Devices
     return r.Devices(tuple(shipping.device_status(shelves, name) for name in names))
 
 
-def device_status(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.DeviceInfo:
+def device_remove(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Devices:
+    """Forget a device. Nothing is sent to it: what runs there goes on.
+
+    Args:
+        name: of the device.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    shelves = Workspace.find(workspace)
+    shipping.device_remove(shelves, name)
+    return device_list(workspace=workspace, job=job)
+
+
+def device_status(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> r.DeviceInfo:
     """Ask a device how it is, what it serves and what it has not sent yet.
 
     Args:
@@ -309,7 +342,7 @@ def device_status(name: str, /, *, workspace: Path | None = None, job: Job = QUI
     return shipping.device_status(Workspace.find(workspace), name)
 
 
-def device_stop(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.DeviceInfo:
+def device_stop(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> r.DeviceInfo:
     """Stop the agent of a device; what it has not sent stays in its spool.
 
     Args:
@@ -322,7 +355,7 @@ def device_stop(name: str, /, *, workspace: Path | None = None, job: Job = QUIET
 
 
 def bundle(
-    package: str, directory: Path, /, *, workspace: Path | None = None, job: Job = QUIET
+    package: str, directory: Path, /, *, workspace: Folder = None, job: Job = QUIET
 ) -> r.Bundled:
     """Write a folder of static files that runs a package in any browser.
 
@@ -342,7 +375,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
-    workspace: Path | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> None:
     """Serve a browser bundle and take the telemetry of its visitors, until stopped.
@@ -362,7 +395,7 @@ def serve(
 
 
 def collect(
-    *, host: str = "127.0.0.1", port: int = 7733, workspace: Path | None = None, job: Job = QUIET
+    *, host: str = "127.0.0.1", port: int = 7733, workspace: Folder = None, job: Job = QUIET
 ) -> None:
     """Take telemetry from devices into the workspace, until stopped.
 
@@ -383,7 +416,7 @@ def watch(
     *,
     hours: float = 24,
     alpha: float = 0.01,
-    workspace: Path | None = None,
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> Result:
     """Compare what devices have seen with the reference profile of their package.
@@ -407,8 +440,8 @@ def retrain(
     *,
     data: str,
     name: str,
-    set: Sequence[str] = (),  # noqa: A002 - the word users type
-    workspace: Path | None = None,
+    set: Words = (),  # noqa: A002 - the word users type
+    workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Retrained:
     """Train again with new data, and prove the new model better there and not worse elsewhere.
@@ -419,7 +452,7 @@ def retrain(
         model: the model, or one compressed from it.
         data: the dataset of what devices see now.
         name: what to call the new model.
-        set: a parameter of the training, as key=value; may be repeated.
+        set: a parameter of the training, such as epochs=40; may be repeated.
     """
     from toolkit import journeys
     from toolkit.workspace import Workspace
@@ -427,9 +460,7 @@ def retrain(
     return journeys.retrain(Workspace.find(workspace), model, data, set, name, job)
 
 
-def list_(
-    kind: str | None = None, /, *, workspace: Path | None = None, job: Job = QUIET
-) -> r.Listing:
+def list_(kind: str | None = None, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Listing:
     """Name what there is.
 
     Args:
@@ -442,26 +473,25 @@ def list_(
     return listing(kind, workspace)
 
 
-def show(name: str, /, *, workspace: Path | None = None, job: Job = QUIET) -> r.Shown:
+def show(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Shown:
     """Tell all about one thing, and what it was made from, back to the data.
 
     Args:
-        name: of a dataset, model, artifact, package or device; KIND/NAME where two share it.
+        name: of a dataset, model, artifact, package or device; KIND/NAME where two share it, and
+            for what can be chosen, such as passes/quantize_int8: its parameters.
     """
     from toolkit.describe import shown
-    from toolkit.workspace import Workspace
 
-    return shown(Workspace.find(workspace), name)
+    return shown(name, workspace)
 
 
-def flash(
-    image: Path, disk: Path, /, *, workspace: Path | None = None, job: Job = QUIET
-) -> r.Flashed:
+def flash(image: Path, disk: Path, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Flashed:
     """Write a system image to a memory card and read it back to be sure.
 
     Args:
         image: .img, .img.xz or .img.gz.
-        disk: the card's device, such as /dev/sdX, or a file; a disk in use is refused.
+        disk: the card's device, such as /dev/sdX, or the name of a new file; a disk in use is
+            refused.
     """
     from edge_targets.flashing.image import write_image
 
@@ -469,16 +499,14 @@ def flash(
     return r.Flashed(str(disk), done.bytes_written, done.sha256)
 
 
-def doctor(*, workspace: Path | None = None, job: Job = QUIET) -> Result:
+def doctor(*, workspace: Folder = None, job: Job = QUIET) -> Result:
     """Tell what is installed, what is missing, and the command that mends it."""
     from toolkit.doctor import examine
 
     return examine(workspace)
 
 
-def demo(
-    directory: Path | None = None, /, *, workspace: Path | None = None, job: Job = QUIET
-) -> r.Demo:
+def demo(directory: Path | None = None, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Demo:
     """Run the whole line once on real data: train, compress, deploy, watch, retrain.
 
     Args:
@@ -489,7 +517,7 @@ def demo(
     return run(directory or workspace or Path("demo"), job)
 
 
-def gui(*, workspace: Path | None = None, theme: str = "system", job: Job = QUIET) -> None:
+def gui(*, workspace: Folder = None, theme: str = "system", job: Job = QUIET) -> None:
     """Open the window.
 
     Args:

@@ -4,6 +4,8 @@ Exit codes: 0 good; 1 a problem of the user or a device; 2 wrong usage; 3 a chec
 not hold; 130 cancelled.
 """
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -15,17 +17,16 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from edge_targets.runtime.errors import Cancelled, EdgeError
+from edge_targets.runtime.errors import Cancelled, EdgeError, UsageError
 from edge_targets.runtime.events import Event, Job
 from toolkit import api
 from toolkit.report import Result, plain
-from toolkit.terminal import PAPER, Bar, show
+from toolkit.terminal import PAPER, Bar, console, show
 
 GOOD, PROBLEM, USAGE, GATE, CANCELLED = 0, 1, 2, 3, 130
 FLAGS = {"--json", "--driven"}
@@ -35,24 +36,23 @@ EPILOGUE = (
     "Every command takes --workspace DIR (unless given, the nearest folder with sanderling.toml) "
     "and --json (one JSON object on standard output)."
 )
+OURS = {"toolkit", "edge_targets", "gui"}
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     flags, rest = common(list(sys.argv[1:] if words is None else words))
-    answer = channel() if flags else sys.stdout
-    speaker: Speaker = Driven(answer) if "--driven" in flags else Plain(answer, "--json" in flags)
+    app = program()
     try:
-        verb, bound, hidden = program().parse_args(rest, print_error=False, exit_on_error=False)
-    except CycloptsError as error:
-        speaker.fail(
-            "usage", str(error), f"sanderling {' '.join(rest[:1])} --help".replace("  ", " ")
-        )
-        return USAGE
+        if "" in rest:
+            raise UsageError("An argument is empty.", "Leave it out, or say what it is.")
+        verb, bound, hidden = app.parse_args(rest, print_error=False, exit_on_error=False)
+    except (CycloptsError, UsageError) as error:
+        hint = getattr(error, "hint", "") or f"sanderling {known_verb(rest)}--help"
+        return speaker(flags, channel()).fail(UsageError(str(error), hint))
     if verb.__module__ != api.__name__:  # --help and --version print by themselves
-        verb(*bound.args, **bound.kwargs)
-        return GOOD
-    return run(verb, bound.args, bound.kwargs, "job" in hidden, speaker)
+        return tell(lambda: verb(*bound.args, **bound.kwargs), as_json=bool(flags))
+    return run(verb, bound.args, bound.kwargs, "job" in hidden, speaker(flags, channel()))
 
 
 def common(words: list[str]) -> tuple[set[str], list[str]]:
@@ -94,11 +94,31 @@ def program() -> App:
     return app
 
 
+def known_verb(words: Sequence[str]) -> str:
+    """The verb that was typed, if it is one, with a space behind it."""
+    verbs = {name.rstrip("_").partition("_")[0] for name in api.__all__}
+    return f"{words[0]} " if words and words[0] in verbs else ""
+
+
 def release() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("sanderling")
     except PackageNotFoundError:
         return "not installed"
+
+
+def tell(speak: Callable[[], object], as_json: bool) -> int:
+    """Help or version: as it is, or as the text of one JSON object."""
+    if not as_json:
+        speak()
+        return GOOD
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        speak()
+    write(sys.stdout, {"ok": True, "text": text.getvalue()})
+    return GOOD
 
 
 class Speaker:
@@ -108,55 +128,57 @@ class Speaker:
 
     def result(self, result: Any) -> None: ...
 
-    def fail(self, kind: str, message: str, hint: str) -> None: ...
+    def error(self, kind: str, message: str, hint: str) -> None: ...
+
+    def fail(self, error: EdgeError) -> int:
+        """Tell what failed; the exit code."""
+        self.error(error.kind, str(error), error.hint)
+        return USAGE if isinstance(error, UsageError) else PROBLEM
 
     def during(self, job: Job) -> Any:
         return nullcontext()
 
 
-class Plain(Speaker):
-    """For a person; or, with `as_json`, one object for a script."""
-
-    def __init__(self, answer: IO[str], as_json: bool) -> None:
-        from rich.console import Console
-
-        self.answer, self.as_json = answer, as_json
-        self.errors = Console(stderr=True)
-        self.bar: Bar | None = None
-
-    def during(self, job: Job) -> Any:
-        if self.as_json:
-            return nullcontext()
-        self.bar = Bar(self.errors)
-        return self.bar
-
-    def listen(self, event: Event) -> None:
-        if self.bar:
-            self.bar.listen(event)
-
-    def result(self, result: Any) -> None:
-        from rich.console import Console
-
-        if self.as_json:
-            write(self.answer, plain(result) if result is not None else {"ok": True})
-        elif isinstance(result, Result):
-            width = None if self.answer.isatty() else PAPER
-            show(result, Console(file=self.answer, width=width))
-
-    def fail(self, kind: str, message: str, hint: str) -> None:
-        if self.as_json:
-            write(self.answer, {"error": {"kind": kind, "message": message, "hint": hint}})
-            return
-        self.errors.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
-        if hint:
-            self.errors.print(hint, highlight=False, markup=False, soft_wrap=True)
-
-
-class Driven(Speaker):
-    """For a driving program: every event, then the result or the error, one JSON line each."""
+class Person(Speaker):
+    """Tables for a person; errors and progress on the error stream."""
 
     def __init__(self, answer: IO[str]) -> None:
         self.answer = answer
+        self.errors = console(sys.stderr)
+        self.bar = Bar(self.errors)
+
+    def during(self, job: Job) -> Any:
+        return self.bar
+
+    def listen(self, event: Event) -> None:
+        self.bar.listen(event)
+
+    def result(self, result: Any) -> None:
+        if isinstance(result, Result):
+            show(result, console(self.answer, None if self.answer.isatty() else PAPER))
+        self.answer.flush()
+
+    def error(self, kind: str, message: str, hint: str) -> None:
+        self.errors.print(message.replace("\n", " "), style="red", soft_wrap=True)
+        if hint:
+            self.errors.print(hint.replace("\n", " "), soft_wrap=True)
+
+
+class Script(Speaker):
+    """One JSON object and nothing else."""
+
+    def __init__(self, answer: IO[str]) -> None:
+        self.answer = answer
+
+    def result(self, result: Any) -> None:
+        write(self.answer, plain(result) if result is not None else {"ok": True})
+
+    def error(self, kind: str, message: str, hint: str) -> None:
+        write(self.answer, {"error": {"kind": kind, "message": message, "hint": hint}})
+
+
+class Driven(Script):
+    """For a driving program: every event, then the result or the error, one JSON line each."""
 
     def during(self, job: Job) -> Any:
         threading.Thread(target=job.obey, args=(sys.stdin,), daemon=True).start()
@@ -168,12 +190,16 @@ class Driven(Speaker):
     def result(self, result: Any) -> None:
         write(self.answer, {"result": plain(result)})
 
-    def fail(self, kind: str, message: str, hint: str) -> None:
-        write(self.answer, {"error": {"kind": kind, "message": message, "hint": hint}})
+
+def speaker(flags: set[str], answer: IO[str]) -> Speaker:
+    if "--driven" in flags:
+        return Driven(answer)
+    return Script(answer) if "--json" in flags else Person(answer)
 
 
 def write(stream: IO[str], data: dict[str, Any]) -> None:
-    stream.write(json.dumps(data, ensure_ascii=False) + "\n")
+    # ASCII: a file name need not be text, and a terminal need not be UTF-8
+    stream.write(json.dumps(data) + "\n")
     stream.flush()
 
 
@@ -182,9 +208,12 @@ def channel() -> IO[str]:
 
     Whatever else prints, C++ libraries included, goes to the error stream and breaks no JSON.
     """
-    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    sys.stdout.flush()
-    os.dup2(2, 1)
+    try:
+        kept = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+    except OSError:  # whoever started us wants no answer and has closed it
+        return Path(os.devnull).open("w", encoding="utf-8")
+    with contextlib.suppress(OSError):
+        os.dup2(2, 1)
     return kept
 
 
@@ -193,51 +222,86 @@ def run(
     arguments: tuple[Any, ...],
     options: dict[str, Any],
     takes_job: bool,
-    speaker: Speaker,
+    talk: Speaker,
 ) -> int:
-    job = Job(speaker.listen)
-    before = signal.signal(signal.SIGTERM, stop)
+    job = Job(talk.listen)
+
+    def stop(number: int, frame: object) -> NoReturn:
+        job.cancel()  # some libraries turn the exception below into one of their own
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with speaker.during(job):
-            result = verb(*arguments, **options, **({"job": job} if takes_job else {}))
-    except (Cancelled, KeyboardInterrupt):
-        speaker.fail("cancelled", "Stopped.", "Nothing was left half-written.")
-        return CANCELLED
-    except EdgeError as error:
-        speaker.fail(error.kind, str(error), error.hint)
-        return PROBLEM
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in {"toolkit", "edge_targets", "gui"}:
-            return surprised(speaker)
-        speaker.fail(
-            "missing_package",
+        try:
+            with talk.during(job):
+                result = verb(*arguments, **options, **({"job": job} if takes_job else {}))
+            talk.result(result)
+            return GOOD if result is None or result.ok else GATE
+        except (Cancelled, KeyboardInterrupt):
+            return cancelled(talk)
+        except BrokenPipeError:
+            return GOOD  # whoever read our answer has had enough of it
+        except Exception as error:  # noqa: BLE001 - the border: see `told`
+            return cancelled(talk) if job.cancelled else talk.fail(told(error))
+    except OSError:
+        return PROBLEM  # not even the error could be told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def cancelled(talk: Speaker) -> int:
+    talk.error("cancelled", "Stopped.", "What was there before is unharmed.")
+    return CANCELLED
+
+
+def told(error: Exception) -> EdgeError:
+    """Any error as one that a user can act on; our own bugs leave a log."""
+    if isinstance(error, EdgeError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in OURS:
+        return MissingPackageError(
             f"The package {error.name} is not installed.",
             "`sanderling doctor` names the command that installs it.",
         )
-        return PROBLEM
-    except Exception:  # noqa: BLE001 - the last line of defence: a log, not a traceback
-        return surprised(speaker)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    speaker.result(result)
-    return GOOD if result is None or result.ok else GATE
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return SystemRefusalError(
+            f"{place}{error.strerror or error}.",
+            "Check that it is there, that you may use it, and that the disk has room.",
+        )
+    if isinstance(error, MemoryError):
+        return MemoryShortageError(
+            "There is not enough memory for this.", "Take a smaller model or less data."
+        )
+    return InternalError(*logged(error))
 
 
-def stop(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+class MissingPackageError(EdgeError):
+    """A package that an extra brings is not there."""
 
 
-def surprised(speaker: Speaker) -> int:
-    """Our own bug: the traceback goes to a file, one line to the user."""
+class SystemRefusalError(EdgeError):
+    """The operating system did not allow something that no other error describes."""
+
+
+class MemoryShortageError(EdgeError):
+    """The machine is too small."""
+
+
+class InternalError(EdgeError):
+    """Our own bug."""
+
+
+def logged(error: Exception) -> tuple[str, str]:
+    """What failed in one line, and the file that has the rest."""
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     with tempfile.NamedTemporaryFile(
         "w", prefix=f"sanderling-{moment}-", suffix=".log", delete=False
     ) as log:
-        traceback.print_exc(file=log)
-    error = sys.exc_info()[1]
-    speaker.fail(
-        "internal",
-        f"Sanderling failed where it should not have: {type(error).__name__}: {error}",
-        f"Please report it with the file {Path(log.name)}.",
+        traceback.print_exception(error, file=log)
+    first = str(error).strip().split("\n")[0][:300]
+    return (
+        f"Sanderling failed where it should not have: {type(error).__name__}: {first}",
+        f"Please report it with the file {log.name}.",
     )
-    return PROBLEM

@@ -1,15 +1,29 @@
 """Tell what there is: datasets, lists, and one thing with its lineage."""
 
 import math
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from edge_targets.runtime.contract import TensorSpec
-from edge_targets.runtime.errors import UnknownNameError
+from edge_targets.runtime.errors import IntegrityError, UnknownNameError
+from edge_targets.runtime.registry import Registry
 from toolkit.data.dataset import Dataset, value_range
-from toolkit.results import ColumnInfo, DatasetInfo, InputInfo, Item, Listing, Made, Shown
+from toolkit.results import (
+    ColumnInfo,
+    DatasetInfo,
+    FieldInfo,
+    InputInfo,
+    Item,
+    Listing,
+    Made,
+    Shown,
+)
+from toolkit.training import Settings as TrainingSettings
 from toolkit.workspace import KINDS, Entry, Workspace
 
 REGISTRIES = {
@@ -61,22 +75,33 @@ def listing(kind: str | None, workspace: Path | None) -> Listing:
         raise UnknownNameError("kind", kind, (*KINDS, *REGISTRIES))
     shelves = Workspace.find(workspace)
     kinds = (kind,) if kind else KINDS
-    found = [entry for name in kinds for entry in shelves.entries(name)]
-    return Listing(
-        tuple(Item(e.kind, e.name, gist(e), e.created, e.digest) for e in found),
-        next=() if found else ("sanderling data add digits --name digits",),
-    )
+    found = tuple(item(shelves, kind, name) for kind in kinds for name in shelves.names(kind))
+    return Listing(found, next=() if found else ("sanderling data add digits --name digits",))
+
+
+def item(shelves: Workspace, kind: str, name: str) -> Item:
+    """A line of the list; something damaged is listed, too, so that it can be mended."""
+    try:
+        entry = shelves.get(kind, name)
+    except IntegrityError as error:
+        return Item(kind, name, f"damaged: {error}", "", "")
+    return Item(kind, name, gist(entry), entry.created, entry.digest)
 
 
 def members(kind: str) -> list[Item]:
-    from importlib import import_module
+    found = registry(kind)
+    return [Item(kind, name, first_line(found[name]), "", "") for name in found.names()]
 
+
+def registry(kind: str) -> Registry[Any]:
     package, attribute = REGISTRIES[kind]
-    registry = getattr(import_module(package), attribute)
-    return [
-        Item(kind, name, (registry[name].__doc__ or "").strip().split("\n")[0], "", "")
-        for name in registry.names()
-    ]
+    found = getattr(import_module(package), attribute)
+    assert isinstance(found, Registry)
+    return found
+
+
+def first_line(member: type) -> str:
+    return (member.__doc__ or "").strip().split("\n")[0]
 
 
 def gist(entry: Entry) -> str:
@@ -98,7 +123,11 @@ def gist(entry: Entry) -> str:
             return f"{facts['target']} at {facts['address']}"
 
 
-def shown(shelves: Workspace, name: str) -> Shown:
+def shown(name: str, workspace: Path | None) -> Shown:
+    kind, _, rest = name.partition("/")
+    if rest and kind in REGISTRIES:
+        return member_shown(kind, rest)
+    shelves = Workspace.find(workspace)
     entry = shelves.find_any(name)
     lineage = tuple(
         Made(depth, e.kind, e.name, e.verb, e.created, e.digest)
@@ -106,3 +135,35 @@ def shown(shelves: Workspace, name: str) -> Shown:
     )
     facts = {**entry.facts, "parameters": dict(entry.parameters), "files": dict(entry.files)}
     return Shown(entry.kind, entry.name, facts, lineage)
+
+
+def member_shown(kind: str, name: str) -> Shown:
+    """Something that can be chosen, with every parameter that can be set."""
+    member = registry(kind)[name]
+    classes = [member] if issubclass(member, BaseModel) else []
+    if kind == "networks":
+        classes.append(TrainingSettings)  # the same --set reaches both
+    fields = tuple(
+        FieldInfo(key, kind_of(spec), text_of(spec.get("default")), spec.get("description", ""))
+        for cls in classes
+        for key, spec in cls.model_json_schema()["properties"].items()
+    )
+    return Shown(kind, name, {"summary": first_line(member)}, fields=fields)
+
+
+def kind_of(spec: Mapping[str, Any]) -> str:
+    """A JSON schema's type and bounds in a few words."""
+    if "enum" in spec:
+        return " or ".join(str(value) for value in spec["enum"])
+    kind = {"array": "list", "integer": "whole number"}.get(spec.get("type", ""), spec.get("type"))
+    low = spec.get("minimum", spec.get("exclusiveMinimum"))
+    high = spec.get("maximum", spec.get("exclusiveMaximum"))
+    bounds = [("from", low), ("to", high)]
+    known = [f"{word} {bound:g}" for word, bound in bounds if bound is not None]
+    return " ".join([str(kind or "text"), *known])
+
+
+def text_of(default: Any) -> str:
+    if isinstance(default, list):
+        return ",".join(str(value) for value in default)
+    return "" if default is None else str(default)

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import Signature, Tensor
+from edge_targets.runtime.durable import storing
 from edge_targets.runtime.engines import Engine, engines
-from edge_targets.runtime.events import Job
+from edge_targets.runtime.events import QUIET, Job
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of
 from toolkit.report import Latency
 
 BATCH = 256  # items an engine is given at once: bounds memory, hides the cost of a call
+TEMPORARY = Path("the folder for temporary files")  # as an error names it before it has a path
 
 
 class Runner:
@@ -27,9 +29,12 @@ class Runner:
     ) -> None:
         self.signature = signature
         self.threads = threads
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"model.{format_name}"
-            path.write_bytes(data)
+        with storing(TEMPORARY):
+            folder = tempfile.TemporaryDirectory()
+        with folder:
+            path = Path(folder.name) / f"model.{format_name}"
+            with storing(path):
+                path.write_bytes(data)
             self.engine: Engine = engines[format_name](path, signature, threads)
 
     @classmethod
@@ -51,11 +56,11 @@ class Runner:
     def first_output(self, inputs: NDArray[np.float32], job: Job) -> NDArray[Any]:
         return self.outputs(inputs, job)[self.signature.outputs[0].name]
 
-    def latency(self, inputs: NDArray[np.float32], runs: int = 200) -> Latency:
+    def latency(self, inputs: NDArray[np.float32], job: Job = QUIET, runs: int = 200) -> Latency:
         """Of one item at a time, after a tenth of the runs as warm-up."""
         name = self.signature.inputs[0].name
         items = [tensor(item[None]) for item in inputs[:runs]]
-        durations = timed(lambda i: self.engine.run({name: items[i % len(items)]}), runs)
+        durations = timed(lambda i: self.engine.run({name: items[i % len(items)]}), runs, job)
         p50, p90, p99 = np.quantile(durations, (0.5, 0.9, 0.99)) * 1e3
         return Latency(float(p50), float(p90), float(p99), self.threads, runs)
 
@@ -64,12 +69,16 @@ def tensor(values: NDArray[Any]) -> Tensor:
     return Tensor(values.shape, cast("Sequence[float]", values.reshape(-1)))
 
 
-def timed(call: Callable[[int], object], runs: int) -> NDArray[np.float64]:
-    for i in range(max(runs // 10, 5)):
-        call(i)
-    durations = np.empty(runs)
-    for i in range(runs):
+def timed(call: Callable[[int], object], runs: int, job: Job) -> NDArray[np.float64]:
+    """Seconds of each call, after a tenth more as warm-up."""
+    message, warm_up = "time single predictions", max(runs // 10, 5)
+    durations = np.empty(warm_up + runs)
+    job.step(message, 0, 1)
+    for i in range(len(durations)):
+        if job.cancelled:  # asked, not told: a report between two calls would cool the caches
+            job.step(message, 0, 1)
         start = time.perf_counter()
         call(i)
         durations[i] = time.perf_counter() - start
-    return durations
+    job.step(message, 1, 1)
+    return durations[warm_up:]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_targets.runtime.durable import storing
 from edge_targets.runtime.errors import DataError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit import retrain as retraining
@@ -13,6 +14,7 @@ from toolkit import shelf
 from toolkit.artifact import compile_model
 from toolkit.data.dataset import Dataset
 from toolkit.describe import input_info
+from toolkit.evaluation.held_out import held_out
 from toolkit.evaluation.metrics import metric_name, quality
 from toolkit.features import fit_features
 from toolkit.formats import formats
@@ -31,6 +33,8 @@ from toolkit.report import Interval, Report
 from toolkit.results import ArtifactInfo, Built, Compressed, Imported, Retrained, StepInfo, Trained
 from toolkit.training import Settings, fit
 from toolkit.workspace import Entry, Workspace, check_name
+
+MOST_THREADS = 64  # more cores than a device has; engines fail with many thousands
 
 
 def train(
@@ -55,7 +59,8 @@ def train(
         shelves, name, fitted.model, "train", parameters, (source,), (source,),
         settings=settings.model_dump(mode="json"),
     )  # fmt: skip
-    checkpoint.unlink(missing_ok=True)
+    with storing(checkpoint):
+        checkpoint.unlink(missing_ok=True)
     runner = Runner.of_model(fitted.model, job)
     validation, test = (quality_of(runner, data, part, job) for part in ("validation", "test"))
     return Trained(
@@ -78,7 +83,8 @@ def run_file(shelves: Workspace, what: object) -> Path:
     """Where a training run is kept until it is done: the same run finds its own file again."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     folder = shelves.root / "runs"
-    folder.mkdir(exist_ok=True)
+    with storing(folder):
+        folder.mkdir(exist_ok=True)
     return folder / f"{digest[:32]}.pt"
 
 
@@ -112,22 +118,25 @@ def import_file(
 def loaded(
     shelves: Workspace, name: str, data_name: str | None
 ) -> tuple[Entry, Model, tuple[Entry, ...]]:
-    """A model with the data it learned from, or with the dataset that is named instead."""
+    """A model with the data it learned from, or with the dataset that is named instead.
+
+    Last, what is made with it is made from: the model, and that dataset.
+    """
     entry = shelves.get("models", name)
     model = shelf.load_model(shelves, entry)
     if not data_name:
-        return entry, model, shelf.data_of(shelves, entry)
+        return entry, model, (entry,)
     source = shelves.get("datasets", data_name)
     data = shelf.load_dataset(shelves, source)
     check_fits(model.signature, data, model.data)
-    return entry, model.with_data(data), (source,)
+    return entry, model.with_data(data), (entry, source)
 
 
 def compress(
     shelves: Workspace, model_name: str, recipe: Recipe, data_name: str | None, name: str, job: Job
 ) -> Compressed:
     check_name(name)
-    source, model, data = loaded(shelves, model_name, data_name)
+    source, model, parents = loaded(shelves, model_name, data_name)
     known = model.need_data("Compression")
     made, graphs = [model], [graph_of(model, job)]
     steps: list[StepInfo] = []
@@ -145,9 +154,11 @@ def compress(
     before, after = (quality_of(runner, known, "test", job) for runner in runners)
     parameters = {"recipe": recipe.to_toml(), "data": data_name}
     settings = source.facts.get("settings")
+    trains = any(step.trains for step in recipe.steps)
     shelf.save_model(
-        shelves, name, smaller, "compress", parameters, (source,), data, settings=settings
-    )
+        shelves, name, smaller, "compress", parameters, parents,
+        shelf.learned_from(shelves, parents, trains), settings=settings,
+    )  # fmt: skip
     return Compressed(
         name,
         model_name,
@@ -171,9 +182,11 @@ def summary(before: Model, after: Model) -> str:
 def build(
     shelves: Workspace, model_name: str, names: Sequence[str], data_name: str | None, job: Job
 ) -> Built:
-    entry, model, _ = loaded(shelves, model_name, data_name)
+    # an unknown name, or one that grows too long, fails before any work
+    chosen = {name: formats[name] for name in names}
+    artifacts = {name: check_name(f"{model_name}{cls.suffix}") for name, cls in chosen.items()}
+    _, model, parents = loaded(shelves, model_name, data_name)
     proof = model.need_data("Proving a compiled file").inputs
-    chosen = {name: formats[name] for name in names}  # an unknown name fails before any work
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats
     found = []
     for name, cls in chosen.items():
@@ -190,14 +203,15 @@ def build(
                 "label_agreement": parity.label_agreement,
                 "samples": parity.samples,
                 "tolerance": parity.tolerance,
+                "explained": parity.explained,
                 "passed": parity.passed,
             },
         }
-        artifact = f"{model_name}{cls.suffix}"
+        artifact = artifacts[name]
         parameters = {"format": name, "data": data_name}
         made = shelves.put(
             "artifacts", artifact, {f"model{cls.suffix}": compiled.data}, facts, "build",
-            parameters, (entry,),
+            parameters, parents,
         )  # fmt: skip
         found.append(
             ArtifactInfo(
@@ -207,6 +221,7 @@ def build(
                 made.files[f"model{cls.suffix}"],
                 parity.max_difference,
                 parity.label_agreement,
+                parity.explained,
                 parity.samples,
                 parity.passed,
             )
@@ -232,17 +247,21 @@ def runner_of(shelves: Workspace, entry: Entry, threads: int, job: Job) -> tuple
 
 
 def measure(shelves: Workspace, name: str, data_name: str, threads: int, job: Job) -> Report:
-    if threads < 1:
-        raise UnsupportedError(f"{threads} threads cannot run anything.", "Use --threads 1.")
+    if not 1 <= threads <= MOST_THREADS:
+        raise UnsupportedError(
+            f"A model does not run on {threads} threads.", f"Use --threads 1 to {MOST_THREADS}."
+        )
     entry = shelves.find_any(name, ("models", "artifacts"))
     data = shelf.dataset(shelves, data_name)
-    check_fits(shelf.signature_of(entry), data, shelf.learned_data(shelves, entry))
+    learned = shelf.learned_data(shelves, entry)
+    check_fits(shelf.signature_of(entry), data, learned)
+    unseen = held_out(data, [learned] if learned else [])
     runner, size = runner_of(shelves, entry, threads, job)
     subject = Subject(runner, size)
     if entry.kind == "artifacts":
         original, _ = runner_of(shelves, shelves.entry(entry.parents[0]), threads, job)
-        subject = Subject(runner, size, original, entry.facts["parity"]["tolerance"])
-    return Report(f"{name} on {data_name}", measured(subject, data, job))
+        subject = Subject(runner, size, original, entry.facts["quantized"])
+    return Report(f"{name} on {data_name}", measured(subject, data, unseen, job))
 
 
 def retrain(
@@ -253,6 +272,7 @@ def retrain(
     old, before = shelf.load_model(shelves, source), shelf.data_of(shelves, source)
     today_entry = shelves.get("datasets", data_name)
     today = shelf.load_dataset(shelves, today_entry)
+    check_fits(old.signature, today, old.data)
     if today_entry.files in [entry.files for entry in before]:
         raise DataError(
             f"{name} has learned from {data_name} already.",
@@ -260,9 +280,9 @@ def retrain(
         )
     given = from_words(Settings, words).model_dump(exclude_unset=True)
     settings = Settings(**{**(source.facts.get("settings") or {}), **given})
+    proofs = retraining.unseen(today, [shelf.load_dataset(shelves, entry) for entry in before])
     new = retraining.retrain(old, today, settings, job)
-    earlier = [shelf.load_dataset(shelves, entry) for entry in before]
-    rows = retraining.compare(old, new, today, earlier, job)
+    rows = retraining.compare(old, new, proofs, job)
     parameters = {"data": data_name, **settings.model_dump(mode="json")}
     shelf.save_model(
         shelves, new_name, new, "retrain", parameters,

@@ -34,6 +34,12 @@ def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> 
             f"The model gives {list(given)}; {data.name} has {classes or 'no'} classes.",
             "Name a dataset with the model's own classes.",
         )
+    extra = [spec.name for spec in signature.outputs[1:]]
+    if extra and data.labels:
+        raise DataError(
+            f"The model also gives {', '.join(extra)}: which output is the classes' is not known.",
+            "Export it with the classes' shares as its only output, and import that.",
+        )
     # what was imported without data has numbers for names
     anonymous = not learned and signature.labels == tuple(map(str, range(given[1])))
     if signature.labels != data.labels and not anonymous:
@@ -44,7 +50,7 @@ def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> 
     if learned and (why := unlike(learned.facts, data.facts)):
         raise DataError(
             f"{data.name} is not what the model has learned from: {why}.",
-            "Bring data with the same columns and categories.",
+            "Bring data with the same columns, categories and unit.",
         )
 
 

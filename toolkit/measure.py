@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from edge_targets.runtime.events import Job
-from toolkit.artifact import LABELS_EQUAL, compare
+from toolkit.artifact import EXPLAINED, LABELS_EQUAL, compare
 from toolkit.data.dataset import Dataset
+from toolkit.evaluation.held_out import HeldOut
 from toolkit.evaluation.metrics import metric_name, quality
 from toolkit.inference import Runner
 from toolkit.report import Check
@@ -17,23 +18,22 @@ class Subject:
     runner: Runner
     size_bytes: int
     original: Runner | None = None
-    tolerance: float = 0.0
+    quantized: bool = False
 
 
-def measure(subject: Subject, data: Dataset, job: Job) -> tuple[Check, ...]:
-    """Quality on the test part; parity on every item of `data`; size; latency of one item."""
-    inputs, targets = data.part("test")
-    found = quality(subject.runner.first_output(inputs, job), targets)
+def measure(subject: Subject, data: Dataset, unseen: HeldOut, job: Job) -> tuple[Check, ...]:
+    """Quality on the unseen items; parity on every item of `data`; size; latency of one item."""
+    targets = unseen.targets
+    found = quality(subject.runner.first_output(unseen.inputs, job), targets)
     rows = [
         Check(metric_name(targets), found.value, "", f"{found.low:.4f} to {found.high:.4f} (95 %)"),
         Check("test items", len(targets)),
+        Check("already learned, left out", unseen.left_out),
         Check("size", subject.size_bytes, "bytes"),
     ]
     if subject.original:
         rows += _parity(subject, data, job)
-    job.step("time single predictions", 0, 1)
-    latency = subject.runner.latency(inputs)
-    job.step("time single predictions", 1, 1)
+    latency = subject.runner.latency(unseen.inputs, job)
     threads = f"{latency.threads} thread" + "s" * (latency.threads > 1)
     return (
         *rows,
@@ -45,16 +45,16 @@ def measure(subject: Subject, data: Dataset, job: Job) -> tuple[Check, ...]:
 
 def _parity(subject: Subject, data: Dataset, job: Job) -> list[Check]:
     assert subject.original
-    classes = bool(subject.runner.signature.labels)
-    before = subject.original.first_output(data.inputs, job)
-    after = subject.runner.first_output(data.inputs, job)
-    parity = compare(before, after, classes, subject.tolerance)
-    held = parity.max_difference <= subject.tolerance
-    rows = [
-        Check("largest difference", parity.max_difference, "", f"at most {subject.tolerance}", held)
-    ]
-    if parity.label_agreement is not None:
-        equal = parity.label_agreement >= LABELS_EQUAL
-        bound = f"at least {LABELS_EQUAL}"
-        rows.append(Check("same label", parity.label_agreement, "", bound, equal))
+    before = subject.original.outputs(data.inputs, job)
+    after = subject.runner.outputs(data.inputs, job)
+    parity = compare(before, after, subject.runner.signature, subject.quantized)
+    held = parity.max_difference <= parity.tolerance
+    bound = f"at most {parity.tolerance} of an output's spread"
+    rows = [Check("largest difference", parity.max_difference, "", bound, held)]
+    for name, share, least in (
+        ("same label", parity.label_agreement, LABELS_EQUAL),
+        ("variance explained", parity.explained, EXPLAINED),
+    ):
+        if share is not None:
+            rows.append(Check(name, share, "", f"at least {least}", share >= least))
     return rows

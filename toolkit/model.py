@@ -16,6 +16,8 @@ from toolkit.networks import Network, networks
 if TYPE_CHECKING:
     from torch import nn
 
+MOST_PARAMETERS = 100_000_000  # 400 MB in float32, and training holds five of each: an edge's limit
+
 
 @dataclass(frozen=True)
 class Model:
@@ -82,6 +84,8 @@ class Model:
         for step in self.steps:
             shape = step.shape(shape)
         outputs = self.signature.outputs[0].shape[-1]
+        if not self.weights:
+            refuse_huge(self.network, shape, outputs)
         prepare = nn.Sequential(*(step.module() for step in self.steps))
         module = nn.Sequential(prepare, self.network.build(shape, outputs))
         if self.weights:
@@ -119,6 +123,20 @@ class Model:
 
         arrays = {k: np.ascontiguousarray(v) for k, v in sorted(self.weights.items())}
         return "weights.safetensors", save(arrays)
+
+
+def refuse_huge(network: Network, shape: tuple[int, ...], outputs: int) -> None:
+    """Count before anything is allocated: torch ends a program that asks for too much memory."""
+    import torch
+
+    with torch.device("meta"):  # shapes without numbers
+        parameters = sum(p.numel() for p in network.build(shape, outputs).parameters())
+    if parameters > MOST_PARAMETERS:
+        raise UnsupportedError(
+            f"This network would have {parameters:,} parameters; at most {MOST_PARAMETERS:,} "
+            "can be trained.",
+            "Make its layers smaller, or fewer.",
+        )
 
 
 def learned(name: str) -> bool:

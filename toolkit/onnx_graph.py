@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from edge_targets.runtime.errors import IntegrityError
+from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
+IR_VERSION = 9  # of the file format: the first that knows our opset; weights need not be inputs
 BATCH = "batch"
 
 
@@ -35,19 +36,27 @@ def export(model: Model, job: Job) -> bytes:
     # two items: with one, torch.export would take the batch for a constant
     example = torch.zeros((2, *taken.shape[1:]))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            verbose=False,
-            external_data=False,
-            opset_version=OPSET,
-            input_names=[taken.name],
-            output_names=[given.name],
-            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
-        )
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter warns about its own internals
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+                opset_version=OPSET,
+                input_names=[taken.name],
+                output_names=[given.name],
+                dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
+            )
+    except Exception as error:  # the exporter's errors share no other base
+        job.step("export to ONNX", 0, 1)  # it wraps an interruption as well: then this stops
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+        raise UnsupportedError(
+            f"This network cannot be exported to ONNX: {reason.rstrip('.')}.",
+            "Build it from standard torch layers, without branches that depend on values.",
+        ) from error
     if program is None:
         raise AssertionError("the exporter gives a program unless it is told a file")
     graph = clean(program.model_proto)
@@ -57,11 +66,19 @@ def export(model: Model, job: Job) -> bytes:
 
 
 def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Without what only the exporter needed: a third of a small file, and paths of this machine."""
+    """Without what only the exporter needed: a third of a small file, and paths of this machine.
+
+    Weights are no inputs either, as they are in files of ir_version 3.
+    """
     import onnx
 
     slim = onnx.ModelProto()
     slim.CopyFrom(graph)
+    slim.ir_version = max(slim.ir_version, IR_VERSION)
+    stored = {tensor.name for tensor in slim.graph.initializer}
+    taken = [value for value in slim.graph.input if value.name not in stored]
+    del slim.graph.input[:]
+    slim.graph.input.extend(taken)
     slim.producer_name, slim.producer_version, slim.doc_string = "sanderling", "", ""
     del slim.metadata_props[:]
     del slim.graph.value_info[:]  # shapes that the quantizer would hold against its own

@@ -101,7 +101,14 @@ class Compressed(Result):
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """A compiled file, and how closely it answers like its model."""
+    """A compiled file, and how closely it answers like its model.
+
+    Attributes:
+        max_difference: largest difference of any output, as a share of that output's spread.
+        label_agreement: share of items with the same class; null without classes.
+        explained: variance explained, of int8 numbers without classes; null otherwise.
+        samples: items compared.
+    """
 
     name: str
     format: str
@@ -109,6 +116,7 @@ class ArtifactInfo:
     sha256: str
     max_difference: float
     label_agreement: float | None
+    explained: float | None
     samples: int
     passed: bool
 
@@ -138,7 +146,7 @@ class Packaged(Result):
 
 @dataclass(frozen=True)
 class Deployed(Result):
-    """`golden_difference` is what the device's own answers differed by."""
+    """`golden_difference` is of the device's own answers, as a share of an output's spread."""
 
     device: str
     package: str
@@ -159,7 +167,7 @@ class DeviceInfo(Result):
     model: str = ""
     version: str = ""
     samples: int = 0
-    pending: int = 0
+    pending: int | None = None
 
 
 @dataclass(frozen=True)
@@ -222,13 +230,24 @@ class Made:
 
 
 @dataclass(frozen=True)
+class FieldInfo:
+    """One parameter that can be set."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class Shown(Result):
     """One thing, and what it was made from."""
 
     kind: str
     name: str
     facts: dict[str, Any]
-    lineage: tuple[Made, ...]
+    lineage: tuple[Made, ...] = ()
+    fields: tuple[FieldInfo, ...] = ()
 
 
 @dataclass(frozen=True)

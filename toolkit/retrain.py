@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Dataset
+from toolkit.evaluation.held_out import HeldOut, held_out
 from toolkit.evaluation.metrics import wilson
 from toolkit.evaluation.significance import paired_difference
 from toolkit.features import fit_features
@@ -34,25 +35,29 @@ def retrain(old: Model, new_data: Dataset, settings: Settings, job: Job) -> Mode
     return fit(fresh, settings, job).model
 
 
-def compare(
-    old: Model, new: Model, today: Dataset, before: list[Dataset], job: Job
-) -> tuple[Comparison, ...]:
-    """On every dataset's test part: better on today's, not worse on the ones before."""
+def unseen(today: Dataset, before: list[Dataset]) -> list[HeldOut]:
+    """The test items of each dataset that neither model learns from, today's first."""
+    every = [today, *before]
+    return [held_out(data, every) for data in every]
+
+
+def compare(old: Model, new: Model, proofs: list[HeldOut], job: Job) -> tuple[Comparison, ...]:
+    """On what `unseen` gave: better on today's items, not worse on the ones before."""
     runners = (Runner.of_model(old, job), Runner.of_model(new, job))
-    rows = [_row(today, runners, job, must_gain=True)]
-    rows += [_row(data, runners, job, must_gain=False) for data in before]
-    return tuple(rows)
+    return tuple(
+        _row(items, runners, job, must_gain=not place) for place, items in enumerate(proofs)
+    )
 
 
-def _row(data: Dataset, runners: tuple[Runner, Runner], job: Job, must_gain: bool) -> Comparison:
-    inputs, targets = data.part("test")
+def _row(items: HeldOut, runners: tuple[Runner, Runner], job: Job, must_gain: bool) -> Comparison:
     right: list[NDArray[np.bool_]] = [
-        runner.first_output(inputs, job).argmax(axis=1) == targets for runner in runners
+        runner.first_output(items.inputs, job).argmax(axis=1) == items.targets for runner in runners
     ]
     old, new = (wilson(int(hits.sum()), len(hits)) for hits in right)
     gain = paired_difference(right[0], right[1])
     passed = gain.low > 0 if must_gain else gain.low > -NOT_WORSE
     bound = "better" if must_gain else f"loses less than {NOT_WORSE:.0%}"
-    return Comparison(
-        data.name, old, new, gain.value, gain.low, gain.high, f"{bound}, 95 % sure", passed
-    )
+    bound += ", 95 % sure"
+    if items.left_out:
+        bound += f", on {len(items.targets)} items; {items.left_out} learned already, left out"
+    return Comparison(items.name, old, new, gain.value, gain.low, gain.high, bound, passed)

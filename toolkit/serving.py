@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 LOOPBACK = "127.0.0.1"
+MAX_PORT = 65535
 POLL_S = 0.1  # how late a cancelled job may notice; a person calls less than that at once
 DRAIN_S = 3  # requests still running get so long when the server stops
 
@@ -102,16 +103,20 @@ def run_app(
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not host:  # the system would take it for every network
+        raise DeviceError("There is no address to listen on.", "Say --host 0.0.0.0 for all.")
+    if not 0 <= port <= MAX_PORT:
+        raise DeviceError(f"{port} is no port.", f"Use 1 to {MAX_PORT}, or 0 for any free one.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except (OSError, TypeError, ValueError) as error:  # the latter two: a host that is no name
         listener.close()
         raise DeviceError(
             f"Cannot listen on {host}:{port}: {error}.",
-            "Stop the program that uses this port, or choose another with --port.",
+            "Stop the program that uses this port, or choose another with --port or --host.",
         ) from error
     return listener
 
@@ -150,7 +155,13 @@ def bundle_app(folder: Path, extra_routes: Sequence["BaseRoute"] = ()) -> "Starl
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
-    if not (folder / "bundle.json").is_file():
+    try:
+        found = (folder / "bundle.json").is_file() and any(folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read: {error.strerror or error}.", "Check who may read it."
+        ) from error
+    if not found:
         raise DataError(
             f"{folder} is not a browser bundle.",
             f"Make one with `sanderling bundle PACKAGE {folder}`.",

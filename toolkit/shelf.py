@@ -53,6 +53,21 @@ def data_of(workspace: Workspace, entry: Entry) -> tuple[Entry, ...]:
     return ()
 
 
+def learned_from(
+    workspace: Workspace, parents: tuple[Entry, ...], trained: bool
+) -> tuple[Entry, ...]:
+    """The datasets a compressed model has learned from.
+
+    Args:
+        parents: the model it was, and the dataset that was named for it, if any.
+        trained: whether it learned from that one too, and was not just calibrated with it.
+    """
+    model, *named = parents
+    data = data_of(workspace, model)
+    known = [entry.files for entry in data]
+    return (*data, *(entry for entry in named if trained and entry.files not in known))
+
+
 def learned_data(workspace: Workspace, entry: Entry) -> Dataset | None:
     """All that a model, or the model behind an artifact, has learned from, as one."""
     merged: Dataset | None = None

@@ -1,6 +1,8 @@
 """From a proven file to devices and back: package, deploy, bundle, watch, on a workspace."""
 
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,17 +11,27 @@ from edge_targets.catalog.base import Place, Target
 from edge_targets.catalog.browser import bundle as write_bundle
 from edge_targets.package import SigningKey, public_key, signing_key
 from edge_targets.runtime.contract import Profile
-from edge_targets.runtime.errors import IntegrityError, UnknownNameError, UnsupportedError
+from edge_targets.runtime.durable import storing
+from edge_targets.runtime.errors import (
+    DeviceError,
+    IntegrityError,
+    RecipeError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from edge_targets.runtime.events import Job
 from toolkit import shelf
+from toolkit.matching import check_fits
 from toolkit.packaging import Contents, card, write_package
 from toolkit.results import Bundled, Deployed, DeviceInfo, Packaged
 from toolkit.telemetry.store import Store
-from toolkit.watch import Drift
+from toolkit.watch import Drift, Fleet, check_alpha
 from toolkit.watch import watch as compare
 from toolkit.workspace import Entry, Workspace, check_name
 
 SUFFIX = ".sndl"
+MAX_HOURS = 24 * 365 * 10
+UNLEARNED = {"package", "build", "compress"}  # verbs that keep what a model has learned
 
 
 def package(
@@ -29,6 +41,7 @@ def package(
     name: str | None,
     serve_as: str | None,
     job: Job,
+    reference: str | None = None,
 ) -> Packaged:
     artifact = shelves.get("artifacts", artifact_name)
     target = targets[target_name]
@@ -37,11 +50,15 @@ def package(
     model = shelves.entry(artifact.parents[0])
     served = check_name(serve_as or model.name)
     data = shelf.data_of(shelves, artifact)
+    if reference:
+        data = (shelves.get("datasets", reference),)
     if not data:
         raise UnsupportedError(
             f"{artifact_name} has no data to take a reference profile from.",
             f"Import the model with --data, then build it again: {model.name}.",
         )
+    world = shelf.load_dataset(shelves, data[0])
+    check_fits(shelf.signature_of(artifact), world, None)
     [file] = artifact.files
     facts = artifact.facts
     lineage = [f"{e.verb}: {e.name} ({e.kind[:-1]})" for _, e in shelves.lineage(artifact)]
@@ -68,7 +85,7 @@ def package(
     key = signing_key_of(shelves)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}{SUFFIX}"
-        manifest = write_package(contents, shelf.load_dataset(shelves, data[0]), key, path, job)
+        manifest = write_package(contents, world, key, path, job)
         packed = path.read_bytes()
     target().fits(manifest, len(packed))
     described = {
@@ -96,22 +113,29 @@ def package(
 
 def refuse_unproven(artifact: Entry) -> None:
     proof = artifact.facts["parity"]
-    if not proof["passed"]:
-        raise IntegrityError(
-            f"{artifact.name} does not answer like its model: the largest difference is "
-            f"{proof['max_difference']:.3g}, the share of equal labels {proof['label_agreement']}.",
-            "Build another format, or report the model's operators as a bug.",
-        )
+    if proof["passed"]:
+        return
+    told = {
+        "the share of equal labels": proof["label_agreement"],
+        "the variance explained": proof.get("explained"),
+    }
+    known = "".join(f", {name} {value:.4g}" for name, value in told.items() if value is not None)
+    raise IntegrityError(
+        f"{artifact.name} does not answer like its model: the largest difference is "
+        f"{proof['max_difference']:.3g}{known}.",
+        "Build another format, or report the model's operators as a bug.",
+    )
 
 
 def signing_key_of(shelves: Workspace) -> SigningKey:
-    shelves.key_file.parent.mkdir(mode=0o700, exist_ok=True)
+    with storing(shelves.key_file.parent):
+        shelves.key_file.parent.mkdir(mode=0o700, exist_ok=True)
     return signing_key(shelves.key_file)
 
 
-def place_of(shelves: Workspace, device: Entry) -> tuple[Target, Place]:
-    key = public_key(signing_key_of(shelves))
-    place = Place(device.name, device.facts["address"], shelves.settings.collector, (key,))
+def place_of(shelves: Workspace, device: Entry, *trusted: str) -> tuple[Target, Place]:
+    """Where a device is; `trusted` are public keys, which only a deployment needs."""
+    place = Place(device.name, device.facts["address"], shelves.settings.collector, trusted)
     return targets[device.facts["target"]](), place
 
 
@@ -126,7 +150,7 @@ def package_file(shelves: Workspace, entry: Entry, folder: str) -> Path:
 def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) -> Deployed:
     packed = shelves.get("packages", package_name)
     device = shelves.get("devices", device_name)
-    target, place = place_of(shelves, device)
+    target, place = place_of(shelves, device, public_key(signing_key_of(shelves)))
     if packed.facts["target"] != device.facts["target"]:
         raise UnsupportedError(
             f"{package_name} is for {packed.facts['target']}; {device_name} is a "
@@ -149,10 +173,7 @@ def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) ->
 
 def device_add(shelves: Workspace, name: str, address: str, target_name: str) -> DeviceInfo:
     check_name(name)
-    targets[target_name]
-    if not address.startswith(("http://", "https://")):
-        address = str(Path(address).expanduser().resolve())
-    facts = {"target": target_name, "address": address}
+    facts = {"target": target_name, "address": targets[target_name]().check_address(address)}
     shelves.put("devices", name, {}, facts, "device add", facts)
     return device_status(shelves, name)
 
@@ -172,6 +193,11 @@ def device_status(shelves: Workspace, name: str) -> DeviceInfo:
         found.samples,
         found.pending,
     )
+
+
+def device_remove(shelves: Workspace, name: str) -> None:
+    """Forget the name; what runs there is not asked, and goes on."""
+    shelves.forget("devices", name)
 
 
 def device_stop(shelves: Workspace, name: str) -> DeviceInfo:
@@ -200,35 +226,62 @@ def bundle(shelves: Workspace, package_name: str, directory: Path, job: Job) -> 
 
 
 def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -> Drift:
-    job.step("read telemetry", 0, 2)
-    store = Store(shelves.telemetry)
+    check_alpha(alpha)
+    if not 0 < hours <= MAX_HOURS:
+        raise RecipeError(f"{hours:g} hours are no time to look back.", "Try --hours 24.")
     since = datetime.now(UTC) - timedelta(hours=hours)
-    candidates = packages_of(shelves, name)
-    for packed in candidates:
-        facts = packed.facts
-        live = store.profiles(facts["served_as"], facts["version"], since)
-        if live:
-            break
-    else:
-        packed, live = candidates[0], {}
+    store = Store(shelves.telemetry)
+    packages = packages_of(shelves, name)
+    served = sorted({served for served, _ in packages})
+    job.step("read telemetry", 0, 2)
+    seen = {(model, *ran) for model in served for ran in store.versions(model, since)}
+    if not seen:
+        raise DeviceError(
+            f"No device has reported on {name} in the last {hours:g} hours.",
+            "Is `sanderling collect` running? `sanderling device list` tells what devices still "
+            "hold.",
+        )
+    reported = {(model, version) for model, _, version in seen}
+    fleets = [
+        Fleet(version, reference_of(shelves, packed), store.profiles(model, version, since))
+        for (model, version), packed in packages.items()
+        if (model, version) in reported
+    ]
     job.step("compare profiles", 1, 2)
-    served = packed.facts["served_as"]
-    report = compare(reference_of(shelves, packed), live, alpha=alpha, model=served)
+    report = compare(fleets, alpha=alpha, model=", ".join(served))
+    strange = sorted({device for model, device, ran in seen if (model, ran) not in packages})
+    if strange:
+        note = f"Of versions without a package here, not compared: {', '.join(strange)}."
+        report = replace(report, note=f"{report.note} {note}".strip())
     job.step("compare profiles", 2, 2)
     return report
 
 
-def packages_of(shelves: Workspace, name: str) -> list[Entry]:
-    """Packages of that name, from that model or served as that, the newest first."""
-    found = []
-    for packed in shelves.entries("packages"):
-        makers = {made.name for _, made in shelves.lineage(packed) if made.kind == "models"}
-        if name in {packed.name, packed.facts["served_as"], *makers}:
-            found.append(packed)
+def packages_of(shelves: Workspace, name: str) -> dict[tuple[str, str], Entry]:
+    """Packages of that name, of that model or served as that, by served name and version."""
+    known = {entry.digest: entry for entry in shelves.entries("packages")}
+    for device in shelves.entries("devices"):
+        # it runs its package even when that name has been given to another one since
+        made_from = [shelves.entry(digest) for digest in device.parents]
+        known |= {entry.digest: entry for entry in made_from if entry.kind == "packages"}
+    found = {}
+    for packed in sorted(known.values(), key=lambda entry: entry.created):
+        if name in {packed.name, packed.facts["served_as"], *models_in(shelves, packed)}:
+            found[packed.facts["served_as"], packed.facts["version"]] = packed  # the newest stays
     if not found:
-        known = sorted({e.facts["served_as"] for e in shelves.entries("packages")})
-        raise UnknownNameError("packaged model", name, known)
-    return sorted(found, key=lambda entry: entry.created, reverse=True)
+        raise UnknownNameError(
+            "packaged model", name, sorted({entry.facts["served_as"] for entry in known.values()})
+        )
+    return found
+
+
+def models_in(shelves: Workspace, packed: Entry) -> Iterator[str]:
+    """The packaged model and those it was compressed from, back to one that learned."""
+    made = packed
+    while made.verb in UNLEARNED:
+        made = shelves.entry(made.parents[0])
+        if made.kind == "models":
+            yield made.name
 
 
 def reference_of(shelves: Workspace, packed: Entry) -> Profile:

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from edge_targets.runtime.events import Event
 from toolkit.report import Interval, Result
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
 
 PROSE = {"summary", "figures", "bound", "meaning", "mend", "note", "needed_for", "found"}
 PAPER = 120  # columns of a result that goes to a file or another program
+WIDEST = 10_000  # columns: wider than any table
 SAMPLE = 12  # list members shown in one line
 
 
 class Bar:
     """One line of progress on the error stream, so that results can be piped.
 
-    Where that stream is no terminal, a line for every new step that has no end in sight, such
-    as the address of a server.
+    Where that stream is no terminal, nothing but the addresses of servers.
     """
 
     def __init__(self, console: "Console") -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self.console = console
-        self.last = ""
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -57,9 +56,15 @@ class Bar:
                 total=event.total or None,
                 visible=True,
             )
-        elif not event.total and event.message != self.last:
-            self.console.print(event.message, markup=False, highlight=False, soft_wrap=True)
-        self.last = event.message
+        elif not event.total and "://" in event.message:
+            self.console.print(event.message, soft_wrap=True)
+
+
+def console(stream: IO[str], width: int | None = None) -> "Console":
+    """A console that prints text as it is: a name is neither markup nor an emoji."""
+    from rich.console import Console
+
+    return Console(file=stream, width=width, emoji=False, markup=False, highlight=False)
 
 
 def show(result: Result, console: "Console") -> None:
@@ -70,21 +75,38 @@ def show(result: Result, console: "Console") -> None:
     lines = [
         line
         for key, value in fields.items()
-        if key not in tables and value not in ((), {}, "", None)
-        for line in flattened(title(key), value)
+        if key not in tables
+        for line in flattened("" if key == "facts" else title(key), value)
     ]
     width = max((len(name) for name, _ in lines), default=0)
     for name, words in lines:
-        console.print(f"{name:<{width}}  {words}", highlight=False, markup=False)
+        console.print(f"{name:<{width}}  {words}", soft_wrap=True)
     for key, rows in tables.items():
-        console.print(table(title(key), rows))
+        show_table(title(key), rows, console)
     if not result.ok:
         console.print("A check did not hold.", style="bold red")
     if following:
         console.print("Next:", style="dim")
         for command in following:
-            words = command.replace("sanderling", program(), 1)
-            console.print(f"  {words}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {command.replace('sanderling', program(), 1)}", soft_wrap=True)
+
+
+def show_table(name: str, rows: tuple[Any, ...], console: "Console") -> None:
+    """A table; where the terminal is too narrow for it, a block a row: nothing is cut off."""
+    from rich.measure import Measurement
+
+    found = table(name, rows)
+    needed = Measurement.get(console, console.options.update(width=WIDEST), found).minimum
+    if needed <= console.width:
+        console.print(found)
+        return
+    console.print(f"\n{name}", style="bold")
+    for row in rows:
+        facts = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+        for index, (key, value) in enumerate(facts.items()):
+            if value not in ("", None, ()):
+                mark = "- " if not index else "  "
+                console.print(f"{mark}{title(key)}: {cell(key, value)}", soft_wrap=True)
 
 
 def program() -> str:
@@ -97,8 +119,13 @@ def program() -> str:
 
 def flattened(name: str, value: Any) -> list[tuple[str, str]]:
     """A field as lines; facts that hold facts get a line each."""
-    if isinstance(value, Mapping) and any(isinstance(v, Mapping | list) for v in value.values()):
-        return [line for key, inner in value.items() for line in flattened(title(key), inner)]
+    if isinstance(value, Mapping) and (
+        not name or any(isinstance(v, Mapping | list) for v in value.values())
+    ):
+        inside = ((f"{name} {title(key)}".strip(), inner) for key, inner in value.items())
+        return [line for path, inner in inside for line in flattened(path, inner)]
+    if isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+        return [line for inner in value for line in flattened(name, inner)]
     return [(name, text(value))] if value not in ((), [], {}, "", None) else []
 
 

@@ -1,4 +1,4 @@
-"""Compare what devices saw with the reference of their package, device by device."""
+"""Compare what devices saw with the reference of the package they run, device by device."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +18,27 @@ MIN_SAMPLES = 100  # fewer, and only a landslide would be told from chance
 
 
 @dataclass(frozen=True)
+class Fleet:
+    """The devices that run one version of a model.
+
+    Attributes:
+        version: of the package.
+        reference: that is in the package.
+        live: what each device saw, merged over the windows in question.
+    """
+
+    version: str
+    reference: Profile
+    live: Mapping[str, Profile]
+
+
+@dataclass(frozen=True)
 class DriftRow:
     """One comparison.
 
     Attributes:
-        device: a device's name, or `fleet` for all of them together.
+        device: a device's name, or `fleet` for all that run the version together.
+        version: of the package that it ran.
         feature: as in the reference profile.
         test: the drift test's name.
         score: 0 when the shares agree; None when they were not compared.
@@ -34,6 +50,7 @@ class DriftRow:
     """
 
     device: str
+    version: str
     feature: str
     test: str
     score: float | None
@@ -51,9 +68,10 @@ class Drift(Result):
     Attributes:
         model: its name.
         alarm: whether any row raises one.
-        rows: a row a device, feature and test, in this order; the fleet last.
+        rows: a row a version, device, feature and test, in this order; the fleet last.
         alpha: chance of any false alarm in the whole report, for independent items.
         comparisons: that were made; they share `alpha`.
+        note: why nothing could be compared.
     """
 
     model: str
@@ -61,6 +79,7 @@ class Drift(Result):
     rows: tuple[DriftRow, ...]
     alpha: float
     comparisons: int
+    note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -68,8 +87,7 @@ class Drift(Result):
 
 
 def watch(
-    reference: Profile,
-    live: Mapping[str, Profile],
+    fleets: Sequence[Fleet],
     tests: Sequence[DriftTest] = (),
     alpha: float = ALPHA,
     min_samples: int = MIN_SAMPLES,
@@ -78,26 +96,18 @@ def watch(
     """Score every device by itself: two drifting devices in a hundred vanish in the sum.
 
     Args:
-        reference: of the package that the devices run.
-        live: what each device saw, merged over the windows in question.
+        fleets: one a version; a device that changed versions may be in several.
         tests: every known one unless told; their own `alpha` gives way to this one.
         alpha: chance of any false alarm in the whole report.
         min_samples: a device with fewer items is listed, and not scored.
         model: its name, for the report.
     """
-    if not 0 < alpha < 1:
-        raise RecipeError(f"alpha is a chance between 0 and 1, not {alpha}.", "Try 0.01.")
+    check_alpha(alpha)
     tests = tests or [drift_tests[name]() for name in drift_tests.names()]
     tests = [test.model_validate({**test.model_dump(), "alpha": alpha}) for test in tests]
-    groups = sorted(live.items(), key=itemgetter(0))
-    if len(live) > 1:
-        groups.append((FLEET, together(reference, live)))
-    pairs = [
-        _Pair(device, feature, reference, profile, min_samples)
-        for device, profile in groups
-        for feature in reference.sketches
-    ]
+    pairs = [pair for fleet in fleets for pair in _pairs(fleet, min_samples)]
     comparisons = sum(not pair.note for pair in pairs) * len(tests)
+    notes = sorted({pair.note for pair in pairs})
     rows = tuple(row for pair in pairs for row in pair.rows(tests, comparisons))
     return Drift(
         model=model,
@@ -105,7 +115,23 @@ def watch(
         rows=rows,
         alpha=alpha,
         comparisons=comparisons,
+        note="" if comparisons else f"Nothing was compared: {', '.join(notes) or 'no device'}.",
     )
+
+
+def check_alpha(alpha: float) -> float:
+    if not 0 < alpha < 1:
+        raise RecipeError(f"alpha is a chance between 0 and 1, not {alpha}.", "Try 0.01.")
+    return alpha
+
+
+def _pairs(fleet: Fleet, min_samples: int) -> "Iterator[_Pair]":
+    groups = sorted(fleet.live.items(), key=itemgetter(0))
+    if len(groups) > 1:
+        groups.append((FLEET, together(fleet.reference, fleet.live)))
+    for device, profile in groups:
+        for feature in fleet.reference.sketches:
+            yield _Pair(fleet, device, feature, profile, min_samples)
 
 
 def together(reference: Profile, live: Mapping[str, Profile]) -> Profile:
@@ -126,8 +152,10 @@ class _Pair:
     """One feature of one device beside its reference."""
 
     def __init__(
-        self, device: str, feature: str, reference: Profile, live: Profile, min_samples: int
+        self, fleet: Fleet, device: str, feature: str, live: Profile, min_samples: int
     ) -> None:
+        reference = fleet.reference
+        self.version = fleet.version
         self.device = device
         self.feature = feature
         self.live = live
@@ -157,6 +185,7 @@ class _Pair:
             score, threshold = self._score(test, comparisons)
             yield DriftRow(
                 device=self.device,
+                version=self.version,
                 feature=self.feature,
                 test=drift_tests.name_of(test),
                 score=score,

@@ -12,10 +12,11 @@ A name is replaced last and atomically, so a kill at any moment leaves the old o
 """
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +25,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_targets.runtime.contract import Wire, texts
-from edge_targets.runtime.durable import replace_file, storing
+from edge_targets.runtime.durable import replace_file, storing, sync_folder
 from edge_targets.runtime.errors import (
     DataError,
     EdgeError,
@@ -64,6 +65,7 @@ class Entry(Wire):
         files: file name to sha256.
         facts: what is known about it.
         created: ISO 8601, UTC.
+        digest: sha256 of the entry as it lies on disk.
     """
 
     nested = {"parents": texts}  # noqa: RUF012 - a class fact of the wire base
@@ -78,9 +80,11 @@ class Entry(Wire):
     files: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.dump().encode()).hexdigest()
+    # of the file it was read from: a newer version may write the same entry in another way
+    digest: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in super().to_json().items() if key != "digest"}
 
 
 def write(path: Path, data: bytes | str, mode: int = 0o644) -> None:
@@ -101,6 +105,11 @@ def check_name(name: str) -> str:
             "beginning with a letter or digit.",
         )
     return name
+
+
+def plainly(folder: Path) -> Path:
+    """The absolute path without `..`; links stay, for a link in a circle resolves to nothing."""
+    return Path(os.path.normpath(folder.absolute()))
 
 
 class Workspace:
@@ -130,13 +139,13 @@ class Workspace:
             raise DataError(f"{root} is a file.", "Choose the name of a folder.")
         if not (root / SETTINGS).exists():
             write(root / SETTINGS, tomli_w.dumps(Settings().model_dump(by_alias=True)))
-        return cls(root.resolve())
+        return cls(plainly(root))
 
     @classmethod
     def find(cls, root: Path | None) -> "Workspace":
         """The workspace at `root`, or the nearest one at or above the current folder."""
         if root is not None:
-            return cls(root.resolve())
+            return cls(plainly(root))
         here = Path.cwd()
         for folder in (here, *here.parents):
             if (folder / SETTINGS).is_file():
@@ -169,9 +178,11 @@ class Workspace:
             stored,
             facts,
         )
-        write(self.root / "entries" / f"{entry.digest}.json", entry.dump())
-        write(self.root / "names" / kind / name, entry.digest + "\n")
-        return entry
+        text = entry.dump().encode()
+        digest = hashlib.sha256(text).hexdigest()
+        write(self.root / "entries" / f"{digest}.json", text)
+        write(self.root / "names" / kind / name, digest + "\n")
+        return replace(entry, digest=digest)
 
     def _store(self, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
@@ -212,7 +223,7 @@ class Workspace:
                 f"{path} is damaged: it is not what was stored.",
                 "Make the thing again, or restore the folder from a backup.",
             )
-        return Entry.parse(data)
+        return replace(Entry.parse(data), digest=digest)
 
     def names(self, kind: str) -> list[str]:
         folder = self.root / "names" / kind
@@ -224,7 +235,18 @@ class Workspace:
         if name not in self.names(kind):
             raise UnknownNameError(kind.removesuffix("s"), name, self.names(kind))
         stored = (self.root / "names" / kind / name).read_bytes()
-        return self.entry(stored.decode("ascii", "replace").strip())
+        try:
+            return self.entry(stored.decode("ascii", "replace").strip())
+        except IntegrityError as error:
+            raise IntegrityError(f"{kind}/{name}: {error}", error.hint) from error
+
+    def forget(self, kind: str, name: str) -> None:
+        """Take a name away; what it stood for stays, for the lineage of others."""
+        self.get(kind, name)
+        path = self.root / "names" / kind / name
+        with storing(path):
+            path.unlink()
+            sync_folder(path.parent)
 
     def entries(self, kind: str) -> list[Entry]:
         return [self.get(kind, name) for name in self.names(kind)]
@@ -236,8 +258,9 @@ class Workspace:
             return self.get(kind, rest)
         found = [kind for kind in kinds if name in self.names(kind)]
         if len(found) > 1:
-            raise UnknownNameError(
-                f"single thing named {name!r}, but", name, [f"{k}/{name}" for k in found]
+            single = " and a ".join(kind.removesuffix("s") for kind in found)
+            raise RecipeError(
+                f"{name!r} names a {single}.", f"Say {' or '.join(f'{k}/{name}' for k in found)}."
             )
         if not found:
             known = sorted({known for kind in kinds for known in self.names(kind)})

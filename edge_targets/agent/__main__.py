@@ -90,9 +90,12 @@ def same(path: Path, was: os.stat_result) -> bool:
 
 @contextmanager
 def listening(agent: Agent, host: str, port: int) -> Iterator[Server]:
+    if not host:  # the system would take it for every network
+        raise DeviceError("There is no address to listen at.", "Say --host 0.0.0.0 for all.")
     try:
         server = Server(agent, host, port)
-    except (OSError, OverflowError) as error:
+    # a host that is no name is a ValueError or TypeError, a port out of range an OverflowError
+    except (OSError, OverflowError, TypeError, ValueError) as error:
         raise DeviceError(
             f"Cannot listen at {host}:{port}: {error}.", "Choose another port, or 0 for a free one."
         ) from error

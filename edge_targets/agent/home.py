@@ -23,7 +23,7 @@ from typing import ClassVar, Self
 import edge_targets
 from edge_targets.runtime.contract import Wire, texts
 from edge_targets.runtime.durable import replace_file, storing
-from edge_targets.runtime.errors import DataError, DeviceError
+from edge_targets.runtime.errors import DataError, DeviceError, EdgeError
 
 ATTEMPTS = 20  # a second in all
 DEVICE = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -38,11 +38,25 @@ class Stored(Wire):
 
     @classmethod
     def load(cls, root: Path) -> Self:
-        """What is stored; the defaults when nothing is."""
+        """What is stored; the defaults when nothing is.
+
+        Raises:
+            DataError: the file cannot be read, or says what cannot be.
+        """
+        path = root / cls.file
         try:
-            return cls.parse((root / cls.file).read_bytes())
+            return cls.parse(path.read_bytes())
         except FileNotFoundError:
             return cls()
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read: {error.strerror or error}.", "Check who may read it."
+            ) from error
+        except EdgeError as error:
+            hint = error.hint if isinstance(error, DataError) else ""
+            raise DataError(
+                f"{path} cannot be used: {error}", hint or "Correct it, or delete it."
+            ) from error
 
     def save(self, root: Path) -> None:
         replace_file(root / self.file, self.dump().encode())
@@ -81,7 +95,7 @@ class Settings(Stored):
         for name, fine in good.items():
             if not fine:
                 raise DataError(
-                    f"{self.file}: {name} cannot be {getattr(self, name)!r}.",
+                    f"{name} cannot be {getattr(self, name)!r}.",
                     "Names are small letters and digits; addresses begin with http:// or https://; "
                     "windows last 0.1 to 86400 s; threads are 1 to 64.",
                 )
@@ -161,11 +175,20 @@ class Home:
             os.close(handle)
 
     def running(self) -> Running | None:
-        """Where an agent listens, or None when none runs here; a stale file fools nobody."""
+        """Where an agent listens, or None when none runs here; a stale file fools nobody.
+
+        Raises:
+            DeviceError: the folder cannot be looked into.
+        """
         try:
             handle = os.open(self.root / self.lock_name, os.O_RDWR)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise DeviceError(
+                f"{self.root} cannot be looked into: {error.strerror or error}.",
+                "Check who may read and write there.",
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

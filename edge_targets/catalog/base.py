@@ -1,17 +1,21 @@
 """What a target is: a class of places with its facts, and the way to put a package there."""
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from edge_targets.package import verify
 from edge_targets.runtime.contract import Manifest
-from edge_targets.runtime.errors import DeviceError, UnsupportedError
+from edge_targets.runtime.errors import DeviceError, EdgeError, UnsupportedError
 from edge_targets.runtime.events import Job
-from edge_targets.transport import get_json, post_json, put_package
+from edge_targets.transport import check_address, get_json, post_json, put_package
 
 COPIES = 3  # of a package on a device: two slots, and the upload or the unpacked trial
+STATES = ("ready", "empty")  # of an agent that answers
+FOLDER = "Give a folder of yours, such as ./desk."
 FLUSH_S = 60.0  # a day of windows, in batches, to a collector nearby
 
 
@@ -50,7 +54,7 @@ class Status:
         state: `ready`, `empty` (running, no model yet), `stopped` or `unreachable`.
         url: where it listens; empty when it does not.
         samples: items predicted since it started.
-        pending: records that wait for the collector.
+        pending: records that wait for the collector; None when that cannot be told now.
     """
 
     state: str
@@ -58,7 +62,7 @@ class Status:
     model: str = ""
     version: str = ""
     samples: int = 0
-    pending: int = 0
+    pending: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,20 @@ class Target(ABC):
             )
 
     @abstractmethod
+    def check_address(self, address: str) -> str:
+        """The address as it is kept; that of a folder is made absolute. Asks nobody.
+
+        Raises:
+            DeviceError: no place of this target can have it.
+        """
+
+    @abstractmethod
     def deploy(self, package: Path, place: Place, job: Job) -> Deployment:
         """Put a package there and have it tried; the one before stays when that fails."""
 
     @abstractmethod
     def status(self, place: Place) -> Status:
-        """How the place is doing; never raises because it is off."""
+        """How the place is doing; one that cannot be asked is `unreachable`. Never raises."""
 
     @abstractmethod
     def stop(self, place: Place) -> None:
@@ -115,15 +127,19 @@ class Target(ABC):
 class AgentTarget(Target):
     """A target where our agent runs; `http://…` is the address of one that listens already."""
 
-    def find(self, place: Place) -> str | None:
-        """The base address of the place's agent; None when it is known not to run."""
-        if not place.address.startswith(("http://", "https://")):
+    def check_address(self, address: str) -> str:
+        if not address.startswith(("http://", "https://")):
             raise DeviceError(
-                f"{place.address!r} is not the address of a {self.title}.",
+                f"{address!r} is not the address of a {self.title}.",
                 "Start the agent there (python -m edge_targets.agent --root FOLDER --host 0.0.0.0) "
                 "and give the http://… that its agent.json names.",
             )
-        return place.address.rstrip("/")
+        check_address(address)
+        return address
+
+    def find(self, place: Place) -> str | None:
+        """The base address of the place's agent; None when it is known not to run."""
+        return AgentTarget.check_address(self, place.address).rstrip("/")
 
     def ready(self, place: Place, job: Job) -> str:
         """The address of an agent that answers, started when that is possible."""
@@ -142,25 +158,16 @@ class AgentTarget(Target):
         try:
             version, difference = str(answer["version"]), float(answer["golden_difference"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DeviceError(f"{url} is not a Sanderling agent.", "Check the address.") from error
+            raise no_agent(url) from error
         return Deployment(url, version, difference)
 
     def status(self, place: Place) -> Status:
-        url = self.find(place)
-        if url is None:
-            return Status("stopped")
+        url: str | None = ""
         try:
-            found = get_json(f"{url}/v1/status")
-        except DeviceError:
-            return Status("unreachable", url)
-        return Status(
-            state=str(found.get("state")),
-            url=url,
-            model=str(found.get("model")),
-            version=str(found.get("version")),
-            samples=whole(found.get("samples")),
-            pending=whole(found.get("pending")),
-        )
+            url = self.find(place)
+            return read_status(url, get_json(f"{url}/v1/status")) if url else Status("stopped")
+        except EdgeError:
+            return Status("unreachable", url or "")
 
     def stop(self, place: Place) -> None:
         if url := self.find(place):
@@ -170,9 +177,53 @@ class AgentTarget(Target):
         url = self.find(place)
         if url is None:
             raise DeviceError(f"{place.name} is stopped.", "Deploy a package to start it.")
-        return whole(post_json(f"{url}/v1/flush", timeout_s=FLUSH_S).get("pending"))
+        pending = whole(post_json(f"{url}/v1/flush", timeout_s=FLUSH_S).get("pending"))
+        if pending is None:
+            raise no_agent(url)
+        return pending
 
 
-def whole(value: Any) -> int:
-    """A count from outside; 0 for what is none."""
-    return value if isinstance(value, int) else 0
+def read_status(url: str, found: Mapping[str, Any]) -> Status:
+    """What an agent answered; a `DeviceError` when no agent answers so."""
+    state, model, version = found.get("state"), found.get("model"), found.get("version")
+    samples = whole(found.get("samples"))
+    if state not in STATES or samples is None:
+        raise no_agent(url)
+    if not isinstance(model, str) or not isinstance(version, str):
+        raise no_agent(url)
+    return Status(state, url, model, version, samples, whole(found.get("pending")))
+
+
+def no_agent(url: str) -> DeviceError:
+    return DeviceError(f"{url} is not a Sanderling agent.", "Check the address.")
+
+
+def whole(value: Any) -> int | None:
+    """A count from outside; None for what is none."""
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return value if good else None
+
+
+def folder_at(address: str) -> Path:
+    """The folder that an address names, absolute; it need not be there.
+
+    Raises:
+        DeviceError: it names none.
+    """
+    if not address.strip():
+        raise DeviceError("The address is empty.", FOLDER)
+    try:
+        return Path(os.path.realpath(Path(address).expanduser()))
+    except (ValueError, RuntimeError) as error:  # a null byte; ~ of nobody
+        raise DeviceError(f"{address!r} is not the path of a folder.", FOLDER) from error
+
+
+def check_folder(address: str) -> Path:
+    """The same, of a folder that is there or can be made."""
+    folder = folder_at(address)
+    above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not above.is_dir():
+        raise DeviceError(f"{above} is not a folder.", FOLDER)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise DeviceError(f"You may not write in {above}.", FOLDER)
+    return folder

@@ -1,27 +1,40 @@
 """A web browser: a folder for any web server, with Pyodide and WebAssembly in it."""
 
+import fcntl
+import glob
 import hashlib
 import json
 import math
+import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import edge_targets
-from edge_targets.catalog.base import Deployment, Facts, Place, Status, Target
+from edge_targets.catalog.base import (
+    Deployment,
+    Facts,
+    Place,
+    Status,
+    Target,
+    check_folder,
+    folder_at,
+)
 from edge_targets.package import unpack, verify
 from edge_targets.package.archive import archive
 from edge_targets.runtime.contract import SCHEMA, FileFact, Manifest, plain
 from edge_targets.runtime.durable import storing, sync_folder
-from edge_targets.runtime.errors import StorageError, UnsupportedError
+from edge_targets.runtime.errors import DeviceError, StorageError, UnsupportedError
 from edge_targets.runtime.events import QUIET, Job
 
 ROOT = Path(edge_targets.__file__).parent
 WEB = ROOT / "_web"
-INDEX = "bundle.json"  # also the mark by which a folder is known to be ours
+INDEX = "bundle.json"  # also tells which files of a folder are ours
+BEGUN = ".bundling-"  # in the name of a working folder beside the bundle
 
 
 @dataclass(frozen=True)
@@ -45,23 +58,36 @@ class Browser(Target):
         cpu="wasm32 with SIMD",
     )
 
+    def check_address(self, address: str) -> str:
+        if "://" in address:
+            raise DeviceError(
+                f"{address!r} is not the address of a {self.title}.",
+                "Give the folder that your web server offers.",
+            )
+        folder = check_folder(address)
+        with storing(folder):
+            _check_replaceable(folder)
+        return str(folder)
+
     def deploy(self, package: Path, place: Place, job: Job) -> Deployment:
         """Replace the bundle in the folder.
 
         The difference of the golden outputs is not a number: every page that opens finds out by
         itself, and refuses the model when it is too large.
         """
-        folder = Path(place.address).expanduser().resolve()
+        folder = folder_at(place.address)
         bundle(package, folder, place.trusted, job)
         return Deployment(folder.as_uri(), verify(package, place.trusted).version, math.nan)
 
     def status(self, place: Place) -> Status:
-        folder = Path(place.address).expanduser().resolve()
         try:
-            found = json.loads((folder / INDEX).read_text())
-            return Status("ready", folder.as_uri(), found["model"], found["version"])
-        except (OSError, ValueError, TypeError, KeyError):
-            return Status("empty")
+            folder = folder_at(place.address)
+            index = read_index(folder)
+        except (DeviceError, OSError):
+            return Status("unreachable")
+        if index is None:
+            return Status("empty", pending=0)
+        return Status("ready", folder.as_uri(), index["model"], index["version"], pending=0)
 
     def stop(self, place: Place) -> None:
         """Nothing runs there: whoever serves the folder is stopped where it was started."""
@@ -78,7 +104,7 @@ def bundle(
 
     Args:
         package: a `.sndl` file.
-        folder: appears whole or not at all.
+        folder: appears whole or not at all; where it is a link, the folder it points to does.
         trusted: public keys in base64; the package must be signed by one of them.
         job: told of every file.
         web: the built browser files.
@@ -93,35 +119,67 @@ def bundle(
             "The browser files are not built.",
             "Run `make web` in a clone; an installed Sanderling brings them along.",
         )
-    _check_replaceable(folder)
-    manifest = verify(package, trusted)
-    Browser().fits(manifest, package.stat().st_size)
+    real = Path(os.path.realpath(folder))
     with storing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            made = _fill(fresh, package, trusted, web, job)
-            fresh.chmod(0o755)
-            _swap(fresh, folder)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        for left in real.parent.glob(f"{glob.escape(_beginning(real))}*"):
+            _take_up(left, real)
+        _check_replaceable(real)
+    Browser().fits(verify(package, trusted), package.stat().st_size)
+    with storing(folder):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        with _working(real) as work:
+            made = _fill(work / "new", package, trusted, web, job)
+            _swap(work, real)
     return Bundle(folder, len(made), sum(made.values()))
 
 
+def read_index(folder: Path) -> dict[str, Any] | None:
+    """The index of the bundle in a folder; None when there is none that we wrote.
+
+    Raises:
+        OSError: the folder may not be read.
+    """
+    try:
+        found = json.loads((folder / INDEX).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return None
+    kinds = {"schema": int, "model": str, "version": str, "files": dict}
+    ours = isinstance(found, dict) and all(isinstance(found.get(k), t) for k, t in kinds.items())
+    return found if ours and found["schema"] == SCHEMA else None
+
+
 def _check_replaceable(folder: Path) -> None:
-    if folder.is_dir() and ((folder / INDEX).is_file() or not any(folder.iterdir())):
+    """Refuse a folder with anything in it that a bundle did not bring."""
+    if not os.path.lexists(folder):
         return
-    if folder.exists() or folder.is_symlink():
-        raise StorageError(
-            f"{folder} holds something that is not a bundle; it was left alone.",
-            "Name a new or empty folder.",
-        )
+    index = read_index(folder)
+    ours = {INDEX, *index["files"]} if index else set()
+    for name in _files_in(folder):
+        if name not in ours:
+            raise StorageError(
+                f"{folder} holds {name}, which no bundle brought there; it was left alone.",
+                "Name a new or empty folder.",
+            )
+
+
+def _files_in(folder: Path) -> Iterator[str]:
+    """Everything in a folder but folders, by its path from there."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error  # what cannot be looked into may hold anything
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        here = Path(place)
+        links = [name for name in folders if (here / name).is_symlink()]
+        for name in sorted((*files, *links)):
+            yield (here / name).relative_to(folder).as_posix()
 
 
 def _fill(
     fresh: Path, package: Path, trusted: Collection[str], web: Path, job: Job
 ) -> Mapping[str, int]:
     """Write everything; sizes in bytes by name, the index included."""
+    fresh.mkdir()
     sources = sorted(path for path in web.rglob("*") if path.is_file())
     for source in job.track(sources, "copy the page"):
         place = fresh / source.relative_to(web)
@@ -159,17 +217,45 @@ def runtime_archive() -> bytes:
     )
 
 
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put `fresh` in the place of `folder`; if that fails, what was there comes back."""
-    old = fresh.with_name(f"{fresh.name}.old")
-    replaced = folder.exists()
-    if replaced:
-        folder.rename(old)
+def _beginning(folder: Path) -> str:
+    return f".{folder.name}{BEGUN}"
+
+
+@contextmanager
+def _working(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to work in, held while the block runs, and gone after it."""
+    work = Path(tempfile.mkdtemp(prefix=_beginning(folder), dir=folder.parent))
+    handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fresh.rename(folder)
-    except OSError:
-        if replaced:
-            old.rename(folder)
-        raise
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield work
+    finally:
+        _clear(work, folder)
+        os.close(handle)
+
+
+def _take_up(left: Path, folder: Path) -> None:
+    """Clear the working folder of a run that was killed; one that is held is at work still."""
+    with suppress(OSError):
+        handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _clear(left, folder)
+        finally:
+            os.close(handle)
+
+
+def _swap(work: Path, folder: Path) -> None:
+    """Put what is `new` in the place of `folder`, which becomes `old`."""
+    if folder.exists():
+        folder.rename(work / "old")
+    (work / "new").rename(folder)
     sync_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear(work: Path, folder: Path) -> None:
+    """Remove a working folder; a bundle that was moved out and not replaced goes back."""
+    old = work / "old"
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(work, ignore_errors=True)

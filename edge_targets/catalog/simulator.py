@@ -5,11 +5,10 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
-from edge_targets.catalog.base import AgentTarget, Facts, Place
+from edge_targets.catalog.base import AgentTarget, Facts, Place, check_folder, folder_at
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job
 from edge_targets.transport import Local, get_json
@@ -26,6 +25,9 @@ class Simulator(AgentTarget):
     title: ClassVar = "Simulator"
     formats: ClassVar = ("onnx", "tflite")
     facts: ClassVar = Facts(ram_bytes=1 << 30, flash_bytes=4 << 30, cores=1, cpu="this machine")
+
+    def check_address(self, address: str) -> str:
+        return super().check_address(address) if "://" in address else str(check_folder(address))
 
     def find(self, place: Place) -> str | None:
         if "://" in place.address:
@@ -56,7 +58,7 @@ class Simulator(AgentTarget):
 
 
 def home_of(place: Place) -> Home:
-    return Home(Path(place.address).expanduser().resolve())
+    return Home(folder_at(place.address))
 
 
 def prepare(home: Home, place: Place) -> None:

@@ -18,6 +18,9 @@ class System:
 
     root: Path = Path("/")
 
+    def is_disk(self, found: os.stat_result) -> bool:
+        return stat.S_ISBLK(found.st_mode)
+
     def block(self, number: int) -> Path:
         """The folder in /sys of the block device with this number."""
         link = self.root / f"sys/dev/block/{os.major(number)}:{os.minor(number)}"

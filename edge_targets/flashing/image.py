@@ -1,7 +1,8 @@
-"""Write a system image to a card or a file, and read it back.
+"""Write a system image to a card or a new file, and read it back.
 
-The first chunk, without which nothing boots, is zero until all the others have been read back
-and found right: an interrupted, cancelled or failing card never looks finished.
+On a card the first chunk, without which nothing boots, is zero until all the others have been
+read back and found right: an interrupted, cancelled or failing card never looks finished. A file
+gets its name when it is whole.
 """
 
 import gzip
@@ -10,6 +11,7 @@ import lzma
 import mmap
 import os
 import stat
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +21,13 @@ from typing import IO
 
 from edge_targets.flashing.disks import FIND, System, check_disk
 from edge_targets.runtime.durable import storing, sync_folder
-from edge_targets.runtime.errors import DataError, DeviceError, IntegrityError
+from edge_targets.runtime.errors import (
+    Cancelled,
+    DataError,
+    DeviceError,
+    IntegrityError,
+    StorageError,
+)
 from edge_targets.runtime.events import Job
 
 CHUNK = 4 << 20  # bytes: the erase block of many cards; a multiple of any sector
@@ -36,72 +44,104 @@ class Written:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Medium:
+    """What is written to.
+
+    Attributes:
+        target: as the user calls it.
+        path: where the bytes lie until they are proven.
+        handle: open for writing.
+        room: in bytes.
+    """
+
+    target: Path
+    path: Path
+    handle: int
+    room: int
+
+    def put(self, data: bytes, offset: int) -> None:
+        if offset + len(data) > self.room:
+            raise DeviceError(
+                f"{self.target} is too small: it has {self.room} bytes.",
+                "Use a larger card or image.",
+            )
+        with storing(self.target):
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(self.handle, view, offset)
+                view, offset = view[written:], offset + written
+
+    def sync(self) -> None:
+        with storing(self.target):
+            os.fsync(self.handle)
+
+
 def write_image(image: Path, target: Path, job: Job, system: System | None = None) -> Written:
-    """Write `image` (.img, .img.xz, .img.gz) to a removable disk or an ordinary file.
+    """Write `image` (.img, .img.xz, .img.gz) to a removable disk, or to a file that is made.
 
     Raises:
-        DeviceError: the target may not be overwritten, or is too small.
+        DeviceError: the target may not be overwritten, is too small, or was a card when the job
+            was stopped: then it holds a part of the image.
         DataError: the image cannot be read or unpacked.
         IntegrityError: what was read back is not what was written.
         StorageError: the target did not take it.
+        Cancelled: nothing has been written, or nothing of it is left.
     """
-    with _source(image) as source, _target(target, system or System()) as (handle, room):
-        return _write(image, source, target, handle, room, job)
+    with _source(image) as source, _medium(image, target, system or System()) as medium:
+        total = image.stat().st_size if image.suffix == ".img" else 0
+        job.step("write image", 0, total)
+        first = next(source, b"")
+        if not first:
+            raise DataError(f"{image} is empty.", "Download it again.")
+        with _spoiling(medium):
+            return _write(first, source, medium, total, job)
 
 
-def _write(
-    image: Path, source: Iterator[bytes], target: Path, handle: int, room: int, job: Job
-) -> Written:
-    digest, rest = hashlib.sha256(), hashlib.sha256()
-    first, done, total = b"", 0, image.stat().st_size
+def _write(first: bytes, source: Iterator[bytes], medium: Medium, total: int, job: Job) -> Written:
+    digest, rest, done = hashlib.sha256(first), hashlib.sha256(), len(first)
+    medium.put(bytes(len(first)), 0)
     for number, chunk in enumerate(source):
-        job.step("write image", done, total if image.suffix == ".img" else 0)
-        if done + len(chunk) > room:
-            raise DeviceError(
-                f"{target} is too small: it has {room} bytes.", "Use a larger card or image."
-            )
+        job.step("write image", done, total)
+        medium.put(chunk, done)
+        if number % SYNC_EVERY == 0:
+            medium.sync()
         digest.update(chunk)
-        with storing(target):
-            _pwrite(handle, bytes(len(chunk)) if number == 0 else chunk, done)
-            if number % SYNC_EVERY == 0:
-                os.fsync(handle)
-        if number == 0:
-            first = chunk
-        else:
-            rest.update(chunk)
+        rest.update(chunk)
         done += len(chunk)
-    if not done:
-        raise DataError(f"{image} is empty.", "Download it again.")
-    with storing(target):
-        if stat.S_ISREG(os.fstat(handle).st_mode):
-            os.ftruncate(handle, done)
-        os.fsync(handle)
-    _compare(target, len(first), done, rest.digest(), job)
+    medium.sync()
+    _compare(medium, len(first), done, rest.digest(), job)
     try:
-        with storing(target):
-            _pwrite(handle, first, 0)
-            os.fsync(handle)
-        _compare(target, 0, len(first), hashlib.sha256(first).digest(), job)
+        medium.put(first, 0)
+        medium.sync()
+        _compare(medium, 0, len(first), hashlib.sha256(first).digest(), job)
     except BaseException:
-        with suppress(OSError):  # the error that brought us here says more
-            _pwrite(handle, bytes(len(first)), 0)
-            os.fsync(handle)
+        with suppress(StorageError):  # the error that brought us here says more
+            medium.put(bytes(len(first)), 0)
+            medium.sync()
         raise
     return Written(done, digest.hexdigest())
 
 
-def _pwrite(handle: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        view, offset = view[written:], offset + written
+@contextmanager
+def _spoiling(medium: Medium) -> Iterator[None]:
+    """Who stops a card half-way must hear that it cannot be used; of a file nothing is left."""
+    try:
+        yield
+    except (Cancelled, KeyboardInterrupt) as error:
+        if medium.path != medium.target:
+            raise
+        raise DeviceError(
+            f"Stopped: {medium.target} holds a part of the image and cannot be used.",
+            "Write an image to it again, from the beginning.",
+        ) from error
 
 
-def _compare(target: Path, start: int, end: int, expected: bytes, job: Job) -> None:
+def _compare(medium: Medium, start: int, end: int, expected: bytes, job: Job) -> None:
     """Read back past the page cache, from the medium itself where the system allows it."""
     digest = hashlib.sha256()
-    with storing(target), mmap.mmap(-1, CHUNK) as page:  # aligned, as direct reads want it
-        handle = _open_direct(target, page)
+    with storing(medium.target), mmap.mmap(-1, CHUNK) as page:  # aligned, as direct reads want it
+        handle = _open_direct(medium.path, page)
         try:
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
             for at in range(start, end, CHUNK):
@@ -113,48 +153,75 @@ def _compare(target: Path, start: int, end: int, expected: bytes, job: Job) -> N
     job.step("read back", end, end)
     if digest.digest() != expected:
         raise IntegrityError(
-            f"{target} does not hold what was written to it.",
+            f"{medium.target} does not hold what was written to it.",
             "The card is worn out or not what it claims to be: use another one.",
         )
 
 
-def _open_direct(target: Path, page: mmap.mmap) -> int:
+def _open_direct(path: Path, page: mmap.mmap) -> int:
     with suppress(OSError):  # not every file system can; some say so only when asked to read
-        handle = os.open(target, os.O_RDONLY | os.O_DIRECT)
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECT)
         try:
             os.preadv(handle, [page], 0)
         except OSError:
             os.close(handle)
         else:
             return handle
-    return os.open(target, os.O_RDONLY)
+    return os.open(path, os.O_RDONLY)
 
 
 @contextmanager
-def _target(target: Path, system: System) -> Iterator[tuple[int, int]]:
-    """The target, open for writing and not used by others, and the bytes it has room for."""
+def _medium(image: Path, target: Path, system: System) -> Iterator[Medium]:
+    """Where the image goes: a disk that nobody uses, or a file beside the one to be made."""
+    with suppress(OSError):
+        if image.samefile(target):
+            raise DeviceError(f"{target} is the image itself.", FIND)
     try:
         found = target.stat()
     except FileNotFoundError:
         found = None
-    if found and stat.S_ISBLK(found.st_mode):
+    except OSError as error:
+        raise DeviceError(f"{target} cannot be used: {error.strerror}.", FIND) from error
+    if found is None:
+        with _new_file(target) as medium:
+            yield medium
+    elif system.is_disk(found):
         check_disk(target, found.st_rdev, system)
-        flags = os.O_RDWR | os.O_EXCL  # on a disk: the kernel refuses one that is in use
-    elif found is None or stat.S_ISREG(found.st_mode):
-        flags = os.O_RDWR | os.O_CREAT
+        with _disk(target, found.st_rdev) as medium:
+            yield medium
+    elif stat.S_ISREG(found.st_mode):
+        raise DeviceError(f"{target} is there already; it was left alone.", "Name a new file.")
     else:
         raise DeviceError(f"{target} is neither a disk nor a file.", FIND)
+
+
+@contextmanager
+def _disk(target: Path, number: int) -> Iterator[Medium]:
     with storing(target):
-        handle = os.open(target, flags, 0o644)
-        if found is None:
-            sync_folder(target.parent)
+        # with O_EXCL the kernel refuses a disk that is in use
+        handle = os.open(target, os.O_RDWR | os.O_EXCL)
     try:
-        disk = stat.S_ISBLK(os.fstat(handle).st_mode)
-        if disk and found and os.fstat(handle).st_rdev != found.st_rdev:
+        if os.fstat(handle).st_rdev != number:
             raise DeviceError(f"{target} was exchanged while we looked.", "Try again.")
-        yield handle, os.lseek(handle, 0, os.SEEK_END) if disk else MAX_IMAGE
+        yield Medium(target, target, handle, os.lseek(handle, 0, os.SEEK_END))
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[Medium]:
+    with storing(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    path = Path(name)
+    try:
+        yield Medium(target, path, handle, MAX_IMAGE)
+        with storing(target):
+            os.fchmod(handle, 0o644)
+            path.rename(target)
+            sync_folder(target.parent)
+    finally:
+        os.close(handle)
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_targets.runtime.durable import storing, sync_folder
-from edge_targets.runtime.errors import IntegrityError
+from edge_targets.runtime.errors import IntegrityError, StorageError
 
 MAX_PEM = 4 << 10  # bytes: an ed25519 key takes 119
 
@@ -81,11 +81,17 @@ def signing_key(path: Path) -> SigningKey:
 
     Raises:
         IntegrityError: others may read the file, or it holds no ed25519 key.
+        StorageError: it can be neither read nor made.
     """
     try:
         return _load(path)
     except FileNotFoundError:
         pass
+    except OSError as error:
+        raise StorageError(
+            f"The signing key {path} cannot be read: {error.strerror or error}.",
+            "Check who may read it.",
+        ) from error
     seed = os.urandom(32)
     with storing(path):
         handle, name = tempfile.mkstemp(prefix=".key.", dir=path.parent)  # mode 0600, O_EXCL

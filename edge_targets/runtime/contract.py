@@ -196,7 +196,8 @@ class Manifest(Wire):
         format: `onnx` or `tflite`.
         model: file name of the model inside the package.
         signature: what the model takes and gives.
-        tolerance: largest absolute difference at which a replayed golden output is the same.
+        tolerance: largest difference at which a replayed golden output is the same, as a share
+            of that output's spread in golden.json.
         files: every other member of the package.
         lineage: digest of the workspace entry it was made from.
     """

@@ -33,6 +33,10 @@ class UnknownNameError(EdgeError):
         super().__init__(f"There is no {kind} named {name!r}.", hint)
 
 
+class UsageError(EdgeError):
+    """Words that make no command."""
+
+
 class DataError(EdgeError):
     """Data that cannot be used as it is: names the file, the row and the column."""
 

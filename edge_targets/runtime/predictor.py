@@ -1,5 +1,6 @@
 """Answer with an unpacked package, and keep count of what was seen."""
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from edge_targets.runtime.contract import Golden, Manifest, Profile, Record, Sig
 from edge_targets.runtime.engines import engines
 from edge_targets.runtime.errors import IntegrityError
 from edge_targets.runtime.profiler import Profiler, milliseconds_since
+
+NARROWEST = 0.01  # of a value's size; a ten-thousandth of that is eight roundings of a float32
 
 
 class Predictor:
@@ -42,10 +45,10 @@ class Predictor:
             return self.profiler.close()
 
     def replay(self) -> float:
-        """Run the golden inputs; the largest absolute difference to their outputs.
+        """Run the golden inputs; the largest difference to their outputs, in their spread.
 
         Raises:
-            IntegrityError: the difference is above the manifest's tolerance, or not a number.
+            IntegrityError: the difference is above the manifest's tolerance.
         """
         with self.lock:
             outputs = self.engine.run(self.golden.inputs)
@@ -54,18 +57,30 @@ class Predictor:
         )
         if not worst <= self.manifest.tolerance:
             raise IntegrityError(
-                f"{self.manifest.name} answers its golden inputs {worst:.3g} off here; "
-                f"{self.manifest.tolerance:.3g} is allowed.",
+                f"{self.manifest.name} answers its golden inputs {worst:.3g} off here, as a "
+                f"share of their spread; {self.manifest.tolerance:.3g} is allowed.",
                 "The runtime of this device computes differently: compare its version with "
                 "`sanderling doctor`, or build another format.",
             )
         return worst
 
 
-def difference(one: Tensor, other: Tensor) -> float:
-    """Largest absolute difference; not a number when any value is not."""
-    gaps = [abs(float(a) - float(b)) for a, b in zip(one.data, other.data, strict=True)]
-    return float("nan") if any(gap != gap for gap in gaps) else max(gaps, default=0.0)
+def difference(found: Tensor, expected: Tensor) -> float:
+    """Largest difference as a share of the expected spread; infinite when any is no number."""
+    wanted = [float(value) for value in expected.data]
+    gaps = [abs(float(a) - b) for a, b in zip(found.data, wanted, strict=True)]
+    if not all(math.isfinite(gap) for gap in gaps):
+        return math.inf
+    return max(gaps) / spread(min(wanted), max(wanted)) if gaps else 0.0
+
+
+def spread(low: float, high: float) -> float:
+    """What differences of an output are measured in, from its smallest and largest value.
+
+    How far its values lie apart: 1 for the shares of classes, whatever the unit of numbers. But
+    at least a hundredth of their size: nearer together, rounding alone would be a difference.
+    """
+    return max(high - low, NARROWEST * max(abs(low), abs(high))) or 1.0
 
 
 def check(signature: Signature, inputs: Mapping[str, Tensor]) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,23 +20,37 @@ def features(
 
     A table's input gives one feature a column; any other input gives all its values and each
     item's mean and standard deviation. A classifier's output gives `confidence` (the largest
-    share) and `label` (its index); any other output one feature a column.
+    share) and `label` (its index); any other output one feature a column. A name that is taken
+    gets its tensor's before it: an input column `label` is `features.label`.
     """
-    found: dict[str, list[float]] = {}
-    for spec in signature.inputs:
-        tensor = inputs[spec.name]
-        if len(spec.shape) == 2:
-            found |= columns(spec.name, spec.columns, tensor)
-        else:
-            found |= summary(spec.name, tensor)
+    given: dict[str, list[float]] = {}
     for spec in signature.outputs:
         tensor = outputs[spec.name]
         if signature.labels and spec == signature.outputs[0]:
             rows = [list(row) for row in tensor.rows()]
-            found["confidence"] = [float(max(row)) for row in rows]
-            found["label"] = [float(row.index(max(row))) for row in rows]
+            given["confidence"] = [float(max(row)) for row in rows]
+            given["label"] = [float(row.index(max(row))) for row in rows]
         else:
-            found |= columns(spec.name, spec.columns, tensor)
+            given |= apart(columns(spec.name, spec.columns, tensor), spec.name, given)
+    found: dict[str, list[float]] = {}
+    for spec in signature.inputs:
+        tensor = inputs[spec.name]
+        table = len(spec.shape) == 2
+        seen = columns(spec.name, spec.columns, tensor) if table else summary(spec.name, tensor)
+        found |= apart(seen, spec.name, found.keys() | given.keys())
+    return found | given
+
+
+def apart(
+    seen: Mapping[str, list[float]], owner: str, taken: Collection[str]
+) -> dict[str, list[float]]:
+    """The same features under names that are not taken."""
+    found: dict[str, list[float]] = {}
+    for title, values in seen.items():
+        name = title
+        while name in taken or (name != title and name in seen):
+            name = f"{owner}.{name}"
+        found[name] = values
     return found
 
 

@@ -9,6 +9,7 @@ from gui import wording
 from gui.models import Column, Row
 from gui.pages.base import Page, Result
 from gui.session import Command, Session
+from gui.theme import Tone
 from gui.widgets.card import Card, Tile, tiles
 from gui.widgets.choice import Choice
 from gui.widgets.command import Action, Incomplete
@@ -38,6 +39,7 @@ def verdict(row: Row) -> str:
 
 DRIFT = (
     Column("device", "Device", stretch=3),
+    Column("version", "Version", stretch=0, sample="03b9b16885e6"),
     Column("feature", "Feature", stretch=4),
     Column(
         "test",
@@ -69,6 +71,7 @@ class Monitor(Page):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.rows: tuple[Row, ...] = ()
+        self.asker.failed.connect(lambda *_: self.show_report({}))  # old figures are no answer
         self._bars: Bars | None = None
         self.model = Choice("Package or model", "No models yet")
         self.model.setFixedWidth(260)
@@ -176,9 +179,14 @@ class Monitor(Page):
         return ("retrain", self.old.chosen, "--data", self.data.chosen, "--name", name)
 
     def watch(self) -> None:
-        self.banner.hide()
         if self.model.chosen:
-            self.ask(self.show_report, self.watch_command())
+            self.ask(self._answered, self.watch_command())
+
+    def _answered(self, result: Result) -> None:
+        self.banner.hide()  # not before: asked every 15 s, it would blink
+        if note := result.get("note"):
+            self.banner.show_problem(str(note), "")
+        self.show_report(result)
 
     def _repeat(self, on: bool) -> None:
         if on:
@@ -219,23 +227,25 @@ class Monitor(Page):
             return
         devices = [row for row in self.rows if row.get("device") != FLEET] or list(self.rows)
         alarms = {(row["device"], row["feature"]) for row in self.rows if row.get("alarm")}
-        seen: dict[str, int] = {}
-        for row in devices:
-            name = str(row.get("device"))
-            seen[name] = max(seen.get(name, 0), int(row.get("samples") or 0))
-        alarm = bool(result.get("alarm"))
-        self.tiles["State"].show_figure(
-            "Alarm" if alarm else "Quiet",
-            str(result.get("model", "")),
-            "bad" if alarm else "good",
-        )
-        self.tiles["Devices"].show_figure(wording.count(len(seen)), ", ".join(seen))
+        # every feature of a device and version was counted on the same items
+        seen = {(row["device"], row.get("version")): int(row["samples"]) for row in devices}
+        names = list(dict.fromkeys(str(device) for device, _ in seen))
+        words, tone = self._state(bool(result.get("alarm")))
+        self.tiles["State"].show_figure(words, str(result.get("model", "")), tone)
+        self.tiles["Devices"].show_figure(wording.count(len(names)), ", ".join(names))
         self.tiles["Items seen"].show_figure(wording.count(sum(seen.values())))
         drifting = len({feature for _, feature in alarms})
         where = len({device for device, _ in alarms if device != FLEET})
         self.tiles["Features in alarm"].show_figure(
-            wording.count(drifting), f"on {where} of {len(seen)} devices" if alarms else ""
+            wording.count(drifting), f"on {where} of {len(names)} devices" if alarms else ""
         )
+
+    def _state(self, alarm: bool) -> tuple[str, Tone]:
+        if alarm:
+            return "Alarm", "bad"
+        if all(row.get("score") is None for row in self.rows):
+            return "Not checked", "muted"
+        return "Quiet", "good"
 
     def _draw(self) -> None:
         chosen = [
@@ -250,10 +260,16 @@ class Monitor(Page):
         from gui.widgets.plot import Bar
 
         bars.setVisible(bool(chosen))
+        several = len({row.get("version") for row in chosen}) > 1
         bars.show_bars(
             [
-                Bar(str(r["feature"]), str(r["device"]), float(r["score"]), r.get("threshold"))
-                for r in chosen
+                Bar(
+                    str(row["feature"]),
+                    f"{row['device']} {row['version']}" if several else str(row["device"]),
+                    float(row["score"]),
+                    row.get("threshold"),
+                )
+                for row in chosen
             ],
             self.test.currentText(),
         )

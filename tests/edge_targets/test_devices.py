@@ -244,6 +244,26 @@ def test_only_one_agent_runs_in_a_folder(build: Build, place: Place) -> None:
     assert answers(url)
 
 
+@pytest.mark.parametrize(
+    ("host", "port"), [("", "0"), ("é..x", "0"), ("127.0.0.1", "-1"), ("127.0.0.1", "65536")]
+)
+def test_an_agent_that_cannot_listen_says_so_in_two_lines(
+    tmp_path: Path, host: str, port: str
+) -> None:
+    words = ["--root", str(tmp_path / "device"), "--host", host, "--port", port]
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "edge_targets.agent", *words],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 2, ended.stderr
+
+
 def test_a_device_whose_folder_goes_away_ends(build: Build, place: Place) -> None:
     Simulator().deploy(build("1"), place, Job())
     running = home_of(place).running()

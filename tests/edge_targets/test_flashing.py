@@ -1,4 +1,4 @@
-"""An image is written whole and proven, or the target never looks finished."""
+"""An image is written whole and proven, or a card never looks finished and no file is left."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 from edge_targets.flashing.disks import System, check_disk
 from edge_targets.flashing.image import CHUNK, write_image
 from edge_targets.runtime.errors import Cancelled, DataError, DeviceError, IntegrityError
-from edge_targets.runtime.events import Event, Job
+from edge_targets.runtime.events import QUIET, Event, Job
 
 IMAGE = random.Random(1).randbytes(2 * CHUNK + 12345)
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
@@ -38,18 +38,55 @@ def image_file(tmp_path: Path, end: str, data: bytes = IMAGE) -> Path:
     return path
 
 
+class CardReader(System):
+    """Takes files for the cards in it; all else is as on a machine where nothing is mounted."""
+
+    def is_disk(self, found: os.stat_result) -> bool:
+        return True
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> CardReader:
+    root = tmp_path / "root"
+    folder = root / "sys/dev/block/0:0"  # the number that the system gives to ordinary files
+    folder.mkdir(parents=True)
+    (folder / "removable").write_text("1\n")
+    (root / "proc").mkdir()
+    (root / "proc/mounts").write_text("")
+    return CardReader(root)
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    """Something is on it already, and there is more room than an image needs."""
+    path = tmp_path / "card"
+    path.write_bytes(b"\xaa" * (4 * CHUNK))
+    return path
+
+
 @pytest.mark.parametrize("end", [".img", ".img.gz", ".img.xz"])
-def test_an_image_is_written_and_read_back(tmp_path: Path, end: str) -> None:
+def test_an_image_is_written_and_read_back(
+    tmp_path: Path, card: Path, reader: CardReader, end: str
+) -> None:
     events: list[Event] = []
-    target = tmp_path / "card"
-    target.write_bytes(bytes(4 * CHUNK))
 
-    written = write_image(image_file(tmp_path, end), target, Job(events.append))
+    written = write_image(image_file(tmp_path, end), card, Job(events.append), reader)
 
-    assert target.read_bytes() == IMAGE
+    assert card.read_bytes() == IMAGE + b"\xaa" * (4 * CHUNK - len(IMAGE))
     assert (written.bytes_written, written.sha256) == (len(IMAGE), SHA256)
     assert {event.message for event in events} == {"write image", "read back"}
     assert events[-1].done == events[-1].total
+
+
+def test_an_image_that_is_larger_than_the_card_is_refused(
+    tmp_path: Path, card: Path, reader: CardReader
+) -> None:
+    os.truncate(card, 2 * CHUNK)
+
+    with pytest.raises(DeviceError, match="too small"):
+        write_image(image_file(tmp_path, ".img"), card, QUIET, reader)
+
+    assert card.read_bytes()[:CHUNK] == bytes(CHUNK)
 
 
 @pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
@@ -73,57 +110,79 @@ def test_an_xz_file_of_several_streams_with_padding_is_written(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("at", [5, CHUNK + 5, len(IMAGE) - 1])
-def test_a_byte_that_the_card_lost_is_found(tmp_path: Path, at: int) -> None:
-    target = tmp_path / "card"
-
+def test_a_byte_that_the_card_lost_is_found(
+    tmp_path: Path, card: Path, reader: CardReader, at: int
+) -> None:
     def wear_out(event: Event) -> None:
         stage = 0 if at < CHUNK else CHUNK  # the first chunk is read back last
         if event.message == "read back" and event.done == stage and event.total > event.done:
-            with target.open("r+b") as file:
+            with card.open("r+b") as file:
                 file.seek(at)
                 file.write(bytes([IMAGE[at] ^ 1]))
                 os.fsync(file.fileno())
 
     with pytest.raises(IntegrityError, match="does not hold what was written"):
-        write_image(image_file(tmp_path, ".img"), target, Job(wear_out))
+        write_image(image_file(tmp_path, ".img"), card, Job(wear_out), reader)
 
-    assert target.read_bytes()[:CHUNK] == bytes(CHUNK)
+    assert card.read_bytes()[:CHUNK] == bytes(CHUNK)
 
 
-def test_cancelling_at_any_step_leaves_a_target_that_cannot_boot(tmp_path: Path) -> None:
-    image, target = image_file(tmp_path, ".img"), tmp_path / "card"
+def stopping_at(number: int, events: list[Event], how: type[BaseException]) -> Job:
+    def listen(event: Event) -> None:
+        events.append(event)
+        if len(events) > number:
+            raise how("now")
+
+    return Job(listen)
+
+
+@pytest.mark.parametrize("how", [Cancelled, KeyboardInterrupt])
+def test_a_card_that_is_stopped_anywhere_cannot_boot_and_its_owner_is_told(
+    tmp_path: Path, card: Path, reader: CardReader, how: type[BaseException]
+) -> None:
+    image, before = image_file(tmp_path, ".img"), card.read_bytes()
     events: list[Event] = []
-    write_image(image, target, Job(events.append))
+    write_image(image, card, Job(events.append), reader)
 
     for stop in range(len(events)):
-        target.unlink()
-        seen: list[Event] = []
+        card.write_bytes(before)
+        with pytest.raises((how, DeviceError)) as caught:
+            write_image(image, card, stopping_at(stop, [], how), reader)
 
-        def listen(event: Event, stop: int = stop, seen: list[Event] = seen) -> None:
-            seen.append(event)
-            if len(seen) > stop:
-                raise Cancelled("now")
+        if stop == 0:
+            assert caught.type is how
+            assert card.read_bytes() == before
+        else:
+            assert "cannot be used" in str(caught.value)
+            assert card.read_bytes()[:CHUNK] == bytes(CHUNK)
 
-        with pytest.raises(Cancelled):
-            write_image(image, target, Job(listen))
 
-        assert target.read_bytes()[:CHUNK].strip(b"\0") == b""
+@pytest.mark.parametrize("how", [Cancelled, KeyboardInterrupt])
+def test_a_file_that_is_stopped_anywhere_leaves_nothing(
+    tmp_path: Path, how: type[BaseException]
+) -> None:
+    image, events = image_file(tmp_path, ".img"), list[Event]()
+    write_image(image, tmp_path / "whole", Job(events.append))
+
+    for stop in range(len(events)):
+        with pytest.raises(how):
+            write_image(image, tmp_path / "part", stopping_at(stop, [], how))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["system.img", "whole"]
 
 
 def test_what_is_in_the_first_chunk_is_written_after_all_the_rest_was_proven(
-    tmp_path: Path,
+    tmp_path: Path, card: Path, reader: CardReader
 ) -> None:
-    target = tmp_path / "card"
     heads = []
 
     def look(event: Event) -> None:
-        if target.exists():
-            heads.append(target.read_bytes()[:CHUNK].strip(b"\0") == b"")
+        heads.append(card.read_bytes()[:CHUNK])
 
-    write_image(image_file(tmp_path, ".img"), target, Job(look))
+    write_image(image_file(tmp_path, ".img"), card, Job(look), reader)
 
-    assert all(heads[:-2])
-    assert not heads[-1]
+    assert set(heads[1:-2]) == {bytes(CHUNK)}
+    assert heads[-1] == IMAGE[:CHUNK]
 
 
 @pytest.mark.parametrize("end", [".img.gz", ".img.xz"])
@@ -133,24 +192,52 @@ def test_an_image_that_was_cut_short_is_refused(tmp_path: Path, end: str, kept: 
     image.write_bytes(image.read_bytes()[:kept])
 
     with pytest.raises(DataError, match="cannot be unpacked"):
-        write_image(image, tmp_path / "card", Job())
+        write_image(image, tmp_path / "card", QUIET)
 
-    assert (tmp_path / "card").read_bytes()[:CHUNK].strip(b"\0") == b""
+    assert [path.name for path in tmp_path.iterdir()] == [image.name]
 
 
-def test_an_image_that_is_none_leaves_the_target_alone(tmp_path: Path) -> None:
-    target = tmp_path / "card"
-    target.write_bytes(b"precious")
+def test_an_image_that_is_none_leaves_the_target_alone(
+    tmp_path: Path, card: Path, reader: CardReader
+) -> None:
+    before = card.read_bytes()
     (tmp_path / "a.img.xz").write_bytes(b"no xz at all")
     (tmp_path / "a.zip").write_bytes(b"PK")
     (tmp_path / "a.img").write_bytes(b"")
 
     for name in ("a.img.xz", "a.zip", "a.img", "none.img"):
         with pytest.raises(DataError) as caught:
-            write_image(tmp_path / name, target, Job())
+            write_image(tmp_path / name, card, QUIET, reader)
+        assert caught.value.hint
+        with pytest.raises(DataError):
+            write_image(tmp_path / name, tmp_path / "new", QUIET)
+
+    assert card.read_bytes() == before
+    assert not list(tmp_path.glob("*new*"))
+
+
+def test_a_file_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
+    image, target = image_file(tmp_path, ".img"), tmp_path / "thesis.txt"
+    target.write_bytes(b"years of work")
+    (tmp_path / "link").symlink_to(target)
+
+    for path in (target, tmp_path / "link"):
+        with pytest.raises(DeviceError, match="left alone") as caught:
+            write_image(image, path, QUIET)
         assert caught.value.hint
 
-    assert target.read_bytes() == b"precious"
+    assert target.read_bytes() == b"years of work"
+
+
+def test_an_image_is_not_written_to_itself(tmp_path: Path, reader: CardReader) -> None:
+    image = image_file(tmp_path, ".img")
+    (tmp_path / "link.img").symlink_to(image)
+
+    for path in (image, tmp_path / "link.img"):
+        with pytest.raises(DeviceError, match="the image itself"):
+            write_image(path, image, QUIET, reader)
+
+    assert image.read_bytes() == IMAGE
 
 
 def test_a_folder_or_a_terminal_is_no_target(tmp_path: Path) -> None:

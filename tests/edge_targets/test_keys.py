@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge_targets.package import SigningKey, signing_key
-from edge_targets.runtime.errors import IntegrityError
+from edge_targets.runtime.errors import IntegrityError, StorageError
+from tests.rights import nobody
 
 
 def test_a_key_is_made_once_and_is_its_owner_s_alone(tmp_path: Path) -> None:
@@ -39,6 +40,20 @@ def test_a_key_file_without_a_key_is_refused(tmp_path: Path, text: bytes) -> Non
     path.chmod(0o600)
 
     with pytest.raises(IntegrityError, match="not a private key"):
+        signing_key(path)
+
+
+def test_a_key_that_cannot_be_read_is_an_error_of_two_lines(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    signing_key(path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.pem").mkdir()
+
+    for closed in (tmp_path / "file" / "key.pem", tmp_path / "folder.pem"):
+        with pytest.raises(StorageError, match="cannot be read") as caught:
+            signing_key(closed)
+        assert caught.value.hint
+    with nobody(), pytest.raises(StorageError, match="cannot be read"):
         signing_key(path)
 
 

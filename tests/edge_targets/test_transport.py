@@ -97,6 +97,7 @@ def test_a_refusal_keeps_its_words_and_its_kind() -> None:
         "http://user:secret@host",
         "http://host/?x=1",
         "http://ho st/",
+        "http://ho\x7fst/",
         "http://host/\r\nX: y",
         "http://höst/",
         "http://[::1",

@@ -176,6 +176,61 @@ def test_a_gate_that_did_not_hold_shows_its_figures_and_says_so(
     assert not page.no_plot.isVisible()
 
 
+def row(device: str, version: str, score: float | None, samples: int) -> dict[str, Any]:
+    return {
+        "device": device, "version": version, "feature": "light", "test": "psi", "score": score,
+        "threshold": 0.2, "alarm": bool(score and score > 0.2), "samples": samples,
+    }  # fmt: skip
+
+
+def test_a_device_on_two_versions_is_one_device_with_the_items_of_both(
+    open_window: Open, settle: Settle, workspace: Path
+) -> None:
+    window = open_window(workspace)
+    page: Any = window.visit("monitor")
+    settle(window)
+
+    page.show_report({"alarm": True, "rows": [row("a", "1", 0.3, 500), row("a", "2", 0.1, 700)]})
+
+    assert page.tiles["Devices"].figure.text() == "1"
+    assert page.tiles["Items seen"].figure.text() == "1\u202f200"
+    assert page.tiles["Features in alarm"].remark.text() == "on 1 of 1 devices"
+    assert page._bars.series == ["a 1", "a 2"]
+
+
+def test_a_report_in_which_nothing_could_be_compared_is_not_called_quiet(
+    open_window: Open, settle: Settle, workspace: Path
+) -> None:
+    window = open_window(workspace)
+    page: Any = window.visit("monitor")
+    settle(window)
+    note = "Nothing was compared: too few samples."
+
+    page._answered({"alarm": False, "note": note, "rows": [row("a", "1", None, 3)]})
+
+    assert page.tiles["State"].figure.text() == "Not checked"
+    assert page.banner.accessibleName() == note
+    assert page.no_plot.isVisible()
+
+
+def test_figures_of_before_are_taken_away_when_nobody_reports_any_more(
+    open_window: Open, settle: Settle, workspace: Path
+) -> None:
+    window = open_window(workspace)
+    page: Any = window.visit("monitor")
+    settle(window)
+    page.now.trigger()
+    settle(window)
+    assert page.rows
+
+    page.ask(page._answered, ("fail",))
+    settle(window)
+
+    assert page.banner.accessibleName() == "It is torn. Mend it."
+    assert page.rows == ()
+    assert page.no_plot.isVisible()
+
+
 def test_a_file_that_does_not_answer_as_its_model_is_told(
     open_window: Open, settle: Settle, workspace: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """The command line is a contract: other programs rely on what it prints and exits with."""
 
+import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from toolkit import api
+from toolkit.cli import told
+from toolkit.describe import listing
+from toolkit.terminal import console, show
 from toolkit.workspace import Workspace
 
 PROGRAM = [sys.executable, "-m", "toolkit"]
@@ -98,7 +101,6 @@ def test_a_library_that_prints_does_not_break_json(with_digits: Path) -> None:
         ["train", "nothing", "--network", "mpl", "--name", "x"],
         ["import", "nowhere.onnx", "--name", "x"],
         ["compress", "nothing", "--passes", "quantize_int9", "--name", "x"],
-        ["compress", "nothing", "--name", "x"],
         ["build", "nothing"],
         ["measure", "nothing", "--data", "nothing"],
         ["package", "nothing", "--target", "simulator"],
@@ -134,13 +136,90 @@ def test_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["trian"], ["train"], ["train", "d", "--nam", "x"], ["list", "a", "b"]]
+    "words",
+    [
+        ["trian"],
+        ["train"],
+        ["train", "d", "--nam", "x"],
+        ["list", "a", "b"],
+        ["show", ""],
+        ["compress", "m", "--name", "x"],
+    ],
 )
 def test_wrong_usage_exits_with_2(words: list[str], folder: Path) -> None:
     assert sanderling(*words, folder=folder).returncode == 2
     told = json.loads(sanderling(*words, "--json", folder=folder).stdout)
 
     assert told["error"]["kind"] == "usage"
+
+
+def test_help_and_version_are_json_when_asked_for() -> None:
+    for words in (["--help"], ["train", "--help"], ["--version"]):
+        assert json.loads(sanderling(*words, "--json").stdout)["text"].strip()
+
+
+def test_an_answer_that_cannot_be_written_is_no_traceback(with_digits: Path) -> None:
+    for redirection in (">/dev/full", ">&-", "| true"):
+        done = subprocess.run(
+            ["bash", "-c", f"{' '.join(PROGRAM)} list --workspace {with_digits} {redirection}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert "Traceback" not in done.stderr
+        assert len(lines(done.stderr)) in (0, 2)
+
+
+def test_nothing_is_cut_off_on_a_narrow_terminal(with_digits: Path) -> None:
+    entry = Workspace(with_digits).get("datasets", "digits")
+    result = listing("datasets", with_digits)
+    for width in (20, 40, 80, 120):
+        text = io.StringIO()
+
+        show(result, console(text, width))
+
+        for word in ("digits,", "1x8x8,", "10", "classes", entry.digest[:12]):
+            assert word in text.getvalue()
+
+
+def test_names_are_printed_as_they_are(folder: Path) -> None:
+    done = sanderling("data", "add", "[red]a:smile:b.csv", "--name", "x", folder=folder)
+
+    assert "[red]a:smile:b.csv" in done.stderr
+
+
+def test_what_can_be_chosen_tells_its_parameters(folder: Path) -> None:
+    found = json.loads(sanderling("show", "passes/quantize_int8", "--json", folder=folder).stdout)
+
+    assert {field["name"] for field in found["fields"]} == {"per_channel", "samples", "calibration"}
+    assert all(field["meaning"] for field in found["fields"])
+
+
+def test_a_name_that_two_kinds_share_must_be_told_apart(with_digits: Path) -> None:
+    few = ["epochs=1", "channels=2", "hidden=2"]
+    api.train("digits", name="digits", set=few, workspace=with_digits)
+
+    done = sanderling("show", "digits", folder=with_digits)
+
+    assert lines(done.stderr) == [
+        "'digits' names a dataset and a model.",
+        "Say datasets/digits or models/digits.",
+    ]
+
+
+def test_a_damaged_thing_is_listed_as_damaged(tmp_path: Path) -> None:
+    root = Workspace.create(tmp_path / "work").root
+    api.data_add("digits", name="digits", workspace=root)
+    entry = Workspace(root).get("datasets", "digits")
+    (root / "entries" / f"{entry.digest}.json").unlink()
+
+    done = sanderling("list", "--json", folder=root)
+
+    [item] = json.loads(done.stdout)["items"]
+    assert done.returncode == 0
+    assert item["name"] == "digits"
+    assert "damaged" in item["summary"]
 
 
 def test_a_typing_slip_in_a_verb_says_what_was_meant(folder: Path) -> None:
@@ -267,16 +346,23 @@ def test_ctrl_c_at_any_moment_leaves_a_workspace_that_works(folder: Path) -> Non
     assert not [path for path in folder.rglob("*") if path.name.startswith(".names")]
 
 
-def test_our_own_bug_is_one_line_and_a_log(folder: Path, tmp_path: Path) -> None:
-    # a workspace whose names folder is a file is damage no code of ours can leave
+def test_damage_no_code_of_ours_leaves_is_no_traceback_either(folder: Path) -> None:
     (folder / "names").write_text("")
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
 
-    done = subprocess.run(
-        [*PROGRAM, "data", "add", "digits", "--name", "d"],
-        cwd=folder, capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
+    done = sanderling("data", "add", "digits", "--name", "d", folder=folder)
 
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr
     assert len(lines(done.stderr)) == 2
+
+
+def test_our_own_bug_is_one_line_and_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    found = told(ZeroDivisionError("three\nlines\nof text"))
+
+    [log] = tmp_path.iterdir()
+    assert found.kind == "internal"
+    assert "three" in str(found)
+    assert "\n" not in str(found)
+    assert str(log) in found.hint
+    assert "ZeroDivisionError" in log.read_text()

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from edge_targets.runtime.errors import (
@@ -12,6 +14,7 @@ from edge_targets.runtime.errors import (
     EdgeError,
     IntegrityError,
     RecipeError,
+    StorageError,
     UnknownNameError,
     UnsupportedError,
 )
@@ -19,7 +22,10 @@ from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit import journeys, shelf
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
+from toolkit.data.sources.digits import Digits
 from toolkit.model import Model
+from toolkit.onnx_graph import parse
+from toolkit.passes.prune_channels import PruneChannels
 from toolkit.recipe import Recipe
 from toolkit.workspace import Workspace
 
@@ -121,6 +127,34 @@ def test_compressing_with_data_of_another_shape_is_refused(
         journeys.compress(line, "m", Recipe.of_names("quantize_int8"), "other", "x", QUIET)
 
 
+def test_data_that_only_calibrates_is_a_parent_and_nothing_learned(line: Workspace) -> None:
+    recipe = Recipe.of_names("quantize_int8")
+
+    journeys.compress(line, "m", recipe, "turned", "calibrated", QUIET)
+    journeys.build(line, "calibrated", ("onnx",), "turned", QUIET)
+
+    made, built = line.get("models", "calibrated"), line.get("artifacts", "calibrated.onnx")
+    assert [line.entry(parent).name for parent in made.parents] == ["m", "turned"]
+    assert [line.entry(parent).name for parent in built.parents] == ["calibrated", "turned"]
+    assert [entry.name for entry in shelf.data_of(line, made)] == ["digits"]
+    assert [entry.name for entry in shelf.data_of(line, built)] == ["digits"]
+    assert journeys.measure(line, "calibrated.onnx", "turned", 1, QUIET).ok
+
+
+def test_data_that_a_pass_trains_with_is_learned_too(line: Workspace) -> None:
+    recipe = Recipe((PruneChannels(ratio=0.25, epochs=1),))
+    add_digits(line, "noisy", noise=2)
+
+    journeys.compress(line, "m", recipe, "turned", "moved", QUIET)
+    journeys.compress(line, "moved", recipe, "digits", "back", QUIET)
+    found = journeys.retrain(line, "moved", "noisy", ("epochs=1",), "m8", QUIET)
+
+    assert [row.data for row in found.comparisons] == ["noisy", "digits", "turned"]
+    for name in ("moved", "back"):
+        learned = shelf.data_of(line, line.get("models", name))
+        assert [entry.name for entry in learned] == ["digits", "turned"]
+
+
 def test_a_built_file_is_proven_on_all_data(line: Workspace) -> None:
     found = journeys.build(line, "m", ("onnx", "tflite"), None, QUIET)
 
@@ -131,6 +165,7 @@ def test_a_built_file_is_proven_on_all_data(line: Workspace) -> None:
         parity = entry.facts["parity"]
         assert (artifact.samples, artifact.label_agreement) == (1797, 1)
         assert artifact.max_difference <= parity["tolerance"] == 1e-4
+        assert parity["explained"] is None
         assert line.file(entry, f"model{Path(artifact.name).suffix}").name == artifact.sha256
         assert not entry.facts["quantized"]
 
@@ -141,6 +176,29 @@ def test_an_int8_file_keeps_the_labels_of_its_model(line: Workspace) -> None:
         assert facts["quantized"]
         assert facts["parity"]["passed"]
         assert facts["parity"]["label_agreement"] >= 0.995
+
+
+def test_a_name_that_would_grow_too_long_fails_before_any_work(line: Workspace) -> None:
+    model = line.get("models", "m")
+    data = shelf.data_of(line, model)
+    long = "m" * 76
+    shelf.save_model(line, long, shelf.load_model(line, model), "train", {}, data, data)
+    events: list[Event] = []
+
+    with pytest.raises(RecipeError, match=rf"'{long}\.onnx' is not a name"):
+        journeys.build(line, long, ("onnx",), None, Job(events.append))
+
+    assert events == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(workspace: Workspace, digits: Dataset) -> None:
+    shelf.save_dataset(workspace, digits, "data add", {})
+    (workspace.root / "runs").write_text("a file where the folder should be")
+
+    with pytest.raises(StorageError, match="runs could not be written") as caught:
+        journeys.train(workspace, "digits", "small_cnn", WORDS, "m", QUIET)
+
+    assert caught.value.hint
 
 
 def test_an_unknown_format_fails_before_any_work(line: Workspace) -> None:
@@ -158,6 +216,7 @@ def test_measuring_tells_quality_equality_size_and_speed(line: Workspace, name: 
     assert found.ok
     assert rows["accuracy"].value > 0.8  # type: ignore[operator]
     assert rows["test items"].value == 359
+    assert rows["already learned, left out"].value == 0
     assert rows["latency p50"].value <= rows["latency p99"].value  # type: ignore[operator]
     assert ("largest difference" in rows) == name.endswith("tflite")
 
@@ -193,10 +252,70 @@ def test_measuring_with_data_of_another_kind_is_refused_with_the_difference(
     assert "in column 'colour' b, x and not b, g, r" in said["blue"]
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_no_thread_at_all_is_refused(line: Workspace, threads: int) -> None:
-    with pytest.raises(UnsupportedError):
+@pytest.mark.parametrize("threads", [0, -1, 65, 99_999_999_999])
+def test_no_thread_at_all_or_far_too_many_are_refused(line: Workspace, threads: int) -> None:
+    with pytest.raises(UnsupportedError, match=f"{threads} threads") as caught:
         journeys.measure(line, "m", "digits", threads, QUIET)
+
+    assert "1 to 64" in caught.value.hint
+
+
+def add_digits(shelves: Workspace, name: str, **parameters: float) -> None:
+    data = Digits(**parameters).dataset(name, "digits", None, QUIET)
+    shelf.save_dataset(shelves, data, "data add", {})
+
+
+@pytest.mark.parametrize("name", ["m", "m-int8.tflite"])
+def test_measuring_leaves_out_what_was_learned_and_says_how_much(
+    line: Workspace, name: str
+) -> None:
+    add_digits(line, "split-otherwise", seed=1)
+
+    found = journeys.measure(line, name, "split-otherwise", 1, QUIET)
+
+    rows = {row.name: row.value for row in found.rows}
+    assert rows["already learned, left out"] == 290
+    assert rows["test items"] == 359 - 290
+
+
+def test_measuring_with_nothing_but_what_was_learned_is_refused(
+    line: Workspace, digits: Dataset
+) -> None:
+    # the training items of `digits`, said to be for test
+    known = replace(digits, name="known", split=np.where(digits.split == 0, 2, 0).astype(np.uint8))
+    shelf.save_dataset(line, known, "data add", {})
+
+    with pytest.raises(DataError, match="1079 of the 1079 test items of known were learned"):
+        journeys.measure(line, "m", "known", 1, QUIET)
+
+
+def test_a_measurement_is_stopped_at_once(line: Workspace) -> None:
+    def cancel_when_timed(event: Event) -> None:
+        seen.append(event)
+        if event.message.startswith("time"):
+            job.cancel()
+
+    seen: list[Event] = []
+    job = Job(cancel_when_timed)
+
+    with pytest.raises(Cancelled):
+        journeys.measure(line, "m", "digits", 1, job)
+
+    assert (seen[-1].message, seen[-1].done) == ("time single predictions", 0)
+
+
+def test_data_in_another_unit_is_refused(line: Workspace, digits: Dataset) -> None:
+    grey = replace(digits.facts.input, unit="0-255")
+    scans = replace(digits, name="grey", facts=replace(digits.facts, input=grey))
+    shelf.save_dataset(line, scans, "data add", {})
+
+    for call in (
+        lambda: journeys.measure(line, "m", "grey", 1, QUIET),
+        lambda: journeys.retrain(line, "m", "grey", (), "m5", QUIET),
+        lambda: journeys.build(line, "m", ("onnx",), "grey", QUIET),
+    ):
+        with pytest.raises(DataError, match=r"0-255.* and not .*0-16"):
+            call()
 
 
 def test_retraining_is_better_on_what_is_new_and_not_worse_on_what_was(line: Workspace) -> None:
@@ -212,6 +331,31 @@ def test_retraining_is_better_on_what_is_new_and_not_worse_on_what_was(line: Wor
     assert [e.name for e in shelf.data_of(line, entry)] == ["turned", "digits"]
     assert entry.parameters["seed"] == 1
     assert entry.parameters["epochs"] == 12
+
+
+def test_retraining_is_proven_on_what_neither_model_has_learned(line: Workspace) -> None:
+    add_digits(line, "drawn-again", seed=1)
+
+    found = journeys.retrain(line, "m", "drawn-again", ("epochs=1",), "m6", QUIET)
+
+    # whatever is for test in one is mostly learned in the other
+    assert [row.data for row in found.comparisons] == ["drawn-again", "digits"]
+    for row in found.comparisons:
+        assert row.bound.endswith("on 69 items; 290 learned already, left out")
+    assert not found.comparisons[0].passed
+
+
+def test_retraining_that_nothing_could_prove_is_refused_before_it_begins(
+    line: Workspace, digits: Dataset
+) -> None:
+    swapped = np.where(digits.split == 2, 0, 2).astype(np.uint8)
+    shelf.save_dataset(line, replace(digits, name="swapped", split=swapped), "data add", {})
+    events: list[Event] = []
+
+    with pytest.raises(DataError, match="learned already"):
+        journeys.retrain(line, "m", "swapped", (), "m7", Job(events.append))
+
+    assert events == []
 
 
 def test_retraining_with_what_was_learned_already_is_refused(
@@ -258,6 +402,24 @@ def test_a_model_is_not_imported_with_data_of_another_shape(
         journeys.import_file(line, file, "theirs", "rows", QUIET)
 
     assert "theirs" not in line.names("models")
+
+
+def test_a_classifier_with_a_second_output_is_refused_by_its_name(
+    line: Workspace, tmp_path: Path
+) -> None:
+    graph = parse(line.read(line.get("artifacts", "m-int8.onnx"), "model.onnx"))
+    given = graph.graph.output[0].name
+    graph.graph.node.append(onnx.helper.make_node("Identity", [given], ["embedding"]))
+    extra = onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["batch", 10])
+    graph.graph.output.append(extra)
+    file = tmp_path / "two.onnx"
+    file.write_bytes(graph.SerializeToString())
+
+    with pytest.raises(DataError, match="also gives embedding") as caught:
+        journeys.import_file(line, file, "two", "digits", QUIET)
+
+    assert "only output" in caught.value.hint
+    journeys.import_file(line, file, "two", None, QUIET)
 
 
 def test_a_damaged_weight_file_is_said_when_the_model_is_used(

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError
-from edge_targets.runtime.events import QUIET
+from edge_targets.runtime.errors import Cancelled, IntegrityError, UnsupportedError
+from edge_targets.runtime.events import QUIET, Job
 from toolkit.data import Dataset
 from toolkit.inference import Runner
 from toolkit.model import Model
+from toolkit.networks import Network
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
 from toolkit.onnx_graph import graph_of, operators, parameter_count, parse
@@ -138,3 +140,32 @@ def test_an_untrained_model_can_be_built(digits: Dataset) -> None:
 
     assert blank.parameters == 0
     assert blank.module()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+class Stubborn(Network):
+    """Cannot be exported; cancels `job` on the way when it is given one."""
+
+    def build(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        class Interrupted(nn.Linear):
+            def forward(self, values: torch.Tensor) -> torch.Tensor:
+                stubborn.cancel()
+                raise ValueError("the road ends here")
+
+        return nn.Sequential(nn.Flatten(), Interrupted(shape[-1], outputs))
+
+
+stubborn = Job()
+
+
+def test_a_network_that_cannot_be_exported_says_what_failed(digits: Dataset) -> None:
+    model = Model(digits.signature(), Stubborn())
+
+    with pytest.raises(UnsupportedError, match=r"exported to ONNX: .*the road ends here") as caught:
+        graph_of(model, QUIET)
+
+    assert caught.value.hint
+
+
+def test_an_export_that_is_cancelled_stops_and_is_no_failure(digits: Dataset) -> None:
+    with pytest.raises(Cancelled):
+        graph_of(Model(digits.signature(), Stubborn()), stubborn)

@@ -20,6 +20,7 @@ from edge_targets.runtime.events import QUIET
 from toolkit import journeys, shelf, shipping
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
+from toolkit.data.sources.digits import Digits
 from toolkit.describe import dataset_info, listing, shown
 from toolkit.recipe import Recipe
 from toolkit.report import plain
@@ -126,7 +127,9 @@ def test_a_regression_travels_the_line(workspace: Workspace, table: WriteTable) 
     assert small.after.value > 0.9
     assert all(one.ok for one in built)
     assert packed.size_bytes > 0
-    assert journeys.measure(workspace, "s.tflite", "flats", 1, QUIET).ok
+    measured = journeys.measure(workspace, "s.tflite", "flats", 1, QUIET)
+    assert measured.ok
+    assert {row.name: row.bound for row in measured.rows}["variance explained"] == "at least 0.99"
     shelf.save_dataset(workspace, replace(data, name="moved", inputs=data.inputs + 1), "add", {})
     with pytest.raises(UnsupportedError, match="predicts a number"):
         journeys.retrain(workspace, "m", "moved", (), "m2", QUIET)
@@ -135,7 +138,7 @@ def test_a_regression_travels_the_line(workspace: Workspace, table: WriteTable) 
 def test_lineage_goes_from_the_package_back_to_the_data(line: Workspace) -> None:
     shipping.package(line, "m-int8.onnx", "simulator", "packed", None, QUIET)
 
-    found = shown(line, "packed")
+    found = shown("packed", line.root)
 
     assert [(made.depth, made.kind, made.name) for made in found.lineage] == [
         (0, "packages", "packed"),
@@ -184,3 +187,14 @@ def test_golden_inputs_are_one_unseen_item_of_each_class(line: Workspace) -> Non
     found_at = [int((inputs == item).all(axis=(1, 2, 3)).argmax()) for item in packed]
     assert np.array_equal(inputs[found_at], packed)
     assert targets[found_at].tolist() == list(range(10))
+
+
+def test_the_reference_can_be_another_world(line: Workspace) -> None:
+    field = Digits(rotation_deg=40).dataset("field", "digits", None, QUIET)
+    shelf.save_dataset(line, field, "data add", {})
+
+    own = shipping.package(line, "m-int8.onnx", "simulator", "own", None, QUIET)
+    other = shipping.package(line, "m-int8.onnx", "simulator", "other", None, QUIET, "field")
+
+    profiles = [shipping.reference_of(line, line.get("packages", p.name)) for p in (own, other)]
+    assert profiles[0].sketches["image.mean"].total != profiles[1].sketches["image.mean"].total

@@ -89,8 +89,9 @@ def test_python_imports_the_runtime_from_its_archive(tmp_path: Path) -> None:
 
 def test_an_older_bundle_is_replaced(package: Path, page: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
+    (page / "stale.txt").write_text("of an older page")
     bundle(package, out, [KEY.public], web=page)
-    (out / "stale.txt").write_text("from before")
+    (page / "stale.txt").unlink()
 
     bundle(package, out, [KEY.public], web=page)
 
@@ -109,6 +110,116 @@ def test_a_folder_with_other_things_is_left_alone(
         bundle(package, out, [KEY.public], web=page)
 
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "{}",
+        "[]",
+        "not JSON",
+        "[" * 100_000,
+        '{"schema": 1, "model": "m", "version": "1", "files": []}',
+        '{"schema": 1, "model": "m", "version": "1", "files": {"index.html": {}}}',
+        '{"schema": 2, "model": "m", "version": "1", "files": {"src/code.js": {}}}',
+    ],
+)
+def test_a_file_called_like_our_index_makes_no_folder_ours(
+    package: Path, page: Path, tmp_path: Path, index: str
+) -> None:
+    out = tmp_path / "project"
+    (out / "src").mkdir(parents=True)
+    (out / "bundle.json").write_text(index)
+    (out / "src" / "code.js").write_text("precious")
+
+    with pytest.raises(StorageError, match="left alone"):
+        bundle(package, out, [KEY.public], web=page)
+
+    assert (out / "src" / "code.js").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "project"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_bundle_with_something_added_to_it_is_left_alone(
+    package: Path, page: Path, tmp_path: Path, link: bool
+) -> None:
+    out, notes = tmp_path / "out", tmp_path / "notes"
+    bundle(package, out, [KEY.public], web=page)
+    notes.mkdir()
+    if link:
+        (out / "ort" / "notes").symlink_to(notes)
+    else:
+        (out / "ort" / "notes").write_text("mine")
+
+    with pytest.raises(StorageError, match="holds ort/notes"):
+        bundle(package, out, [KEY.public], web=page)
+
+    assert (out / "ort" / "notes").exists()
+
+
+def test_a_link_to_a_folder_stays_and_the_folder_is_filled(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "disk" / "real").mkdir(parents=True)
+    (tmp_path / "www").symlink_to(tmp_path / "disk" / "real")
+
+    for _ in range(2):
+        bundle(package, tmp_path / "www", [KEY.public], web=page)
+
+    assert (tmp_path / "www").is_symlink()
+    assert (tmp_path / "disk" / "real" / "index.html").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "disk", "www"]
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["real"]
+
+
+def test_a_link_to_itself_is_refused(package: Path, page: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("out")
+
+    with pytest.raises(StorageError):
+        bundle(package, tmp_path / "out", [KEY.public], web=page)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
+
+
+SWAP = """
+import os, pathlib, signal, sys
+from edge_targets.catalog.browser import bundle
+package, out, page, key, at, how = sys.argv[1:]
+renamed = 0
+
+def stop(event, arguments):
+    global renamed
+    if event == "os.rename" and "bundling-" in str(arguments):
+        renamed += 1
+        if renamed == int(at):
+            os.kill(os.getpid(), getattr(signal, how))
+
+sys.addaudithook(stop)
+bundle(pathlib.Path(package), pathlib.Path(out), [key], web=pathlib.Path(page))
+"""
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_stop_in_the_middle_of_the_exchange_costs_no_folder(
+    package: Path, page: Path, tmp_path: Path, at: int, how: str
+) -> None:
+    out = tmp_path / "out"
+    bundle(package, out, [KEY.public], web=page)
+    before = digest_of(out)
+    words = [sys.executable, "-c", SWAP, *map(str, (package, out, page, KEY.public, at, how))]
+
+    stopped = subprocess.run(words, check=False, capture_output=True)
+
+    assert stopped.returncode
+    if how == "SIGINT":
+        assert digest_of(out) == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
+    # whatever a kill has left, the next run brings back, even one that fails itself
+    with pytest.raises(IntegrityError):
+        bundle(package, out, [SigningKey.from_seed(bytes(32)).public], web=page)
+    assert digest_of(out) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
 
 
 def test_a_package_of_a_stranger_leaves_the_older_bundle(
@@ -173,6 +284,14 @@ def test_a_place_that_cannot_be_written_is_named(package: Path, page: Path, tmp_
 
     with pytest.raises(StorageError, match="could not be written"):
         bundle(package, tmp_path / "file" / "out", [KEY.public], web=page)
+
+
+def test_a_folder_that_nobody_may_write_to_is_named(package: Path, page: Path) -> None:
+    # not even root makes a folder there
+    with pytest.raises(StorageError, match="/sys/page could not be written") as failed:
+        bundle(package, Path("/sys/page"), [KEY.public], web=page)
+
+    assert failed.value.hint
 
 
 def test_the_browser_is_a_target_like_any_other(package: Path, web: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from edge_targets.runtime.errors import Cancelled, DataError, DeviceError
 from edge_targets.runtime.events import Event, Job
+from tests.rights import nobody
 from toolkit.serving import (
     CONTENT_SECURITY_POLICY,
     HEADERS,
@@ -96,6 +97,34 @@ def test_the_page_states_the_policy_that_the_header_states(web: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_not_served(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a browser bundle"):
         serve(tmp_path, port=0)
+
+
+def test_a_bundle_that_may_not_be_read_is_not_served(folder: Path) -> None:
+    bundle_app(folder)  # imports what it needs
+
+    with nobody(), pytest.raises(DataError, match="cannot be read") as failed:
+        serve(folder, port=0)
+
+    assert failed.value.hint
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words"),
+    [
+        ("", 0, "no address"),
+        ("é..x", 0, "Cannot listen"),
+        ("x" * 70, 0, "Cannot listen"),
+        ("a\0b", 0, "Cannot listen"),
+        ("no-such-host.invalid", 0, "Cannot listen"),
+        ("127.0.0.1", -1, "no port"),
+        ("127.0.0.1", 65536, "no port"),
+    ],
+)
+def test_an_address_that_cannot_be_is_told_in_two_lines(host: str, port: int, words: str) -> None:
+    with pytest.raises(DeviceError, match=words) as failed:
+        run_app(None, host, port)
+
+    assert failed.value.hint
 
 
 def test_an_address_that_is_taken_is_named() -> None:

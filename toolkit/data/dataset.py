@@ -126,14 +126,23 @@ def unlike(one: Facts, other: Facts) -> str:
     """The first way in which a model of `one` cannot be used with `other`; empty when it can."""
     if one.input.shape != other.input.shape:
         return f"shape {list(other.input.shape)} and not {list(one.input.shape)}"
+    mine, theirs = one.input, other.input
+    if (mine.dtype, mine.unit) != (theirs.dtype, theirs.unit):
+        return f"{measure(theirs)} and not {measure(mine)}"
     if one.labels != other.labels:
         return f"{told(other.labels)} and not {told(one.labels)}"
-    for mine, theirs in zip(one.columns, other.columns, strict=False):
-        if (mine.name, mine.type) != (theirs.name, theirs.type):
-            return f"column {theirs.name!r} ({theirs.type}) and not {mine.name!r} ({mine.type})"
-        if mine.values != theirs.values:
-            return f"in column {mine.name!r} {told(theirs.values)} and not {told(mine.values)}"
+    if not one.labels and one.target != other.target:
+        return f"target {other.target!r} and not {one.target!r}"
+    for old, new in zip(one.columns, other.columns, strict=False):
+        if (old.name, old.type) != (new.name, new.type):
+            return f"column {new.name!r} ({new.type}) and not {old.name!r} ({old.type})"
+        if old.values != new.values:
+            return f"in column {old.name!r} {told(new.values)} and not {told(old.values)}"
     return ""
+
+
+def measure(spec: TensorSpec) -> str:
+    return f"{spec.dtype} values in {spec.unit or 'no unit'}"
 
 
 def told(names: Sequence[str], most: int = 12) -> str:

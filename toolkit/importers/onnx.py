@@ -1,5 +1,6 @@
 """ONNX files."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from toolkit.onnx_graph import OPSET, check, clean, decode, nodes_of, shape_of, 
 
 FIELDS = {0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42}  # tags of ModelProto's fields 2 to 8
 WORDS = 300  # characters of a reason that a person still reads
+MOST_VALUES = 1 << 26  # an item: 268 MB in float32; more fits on no device
 ITEMS = 2  # that the graph is tried with: one would not show a fixed batch
 
 
@@ -95,6 +97,11 @@ def spec(value: Any) -> TensorSpec:
             f"{value.name!r} has shape {list(shape)}: only the first axis may be free.",
             "Export the model with fixed sizes after the batch.",
         )
+    if math.prod(shape[1:]) > MOST_VALUES:
+        raise UnsupportedError(
+            f"{value.name!r} has shape {list(shape)}: more than {MOST_VALUES:,} values an item.",
+            "Export the model with smaller inputs and outputs.",
+        )
     return TensorSpec(value.name, (-1, *shape[1:]), dtype)
 
 
@@ -157,8 +164,8 @@ def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:
             f"{file} is ONNX, but the runtime refuses it: {reason(error)}.",
             "Update onnxruntime, or export the model with standard operators.",
         ) from error
-    feeds = {s.name: np.zeros((ITEMS, *s.shape[1:]), s.dtype) for s in signature.inputs}
     try:
+        feeds = {s.name: np.zeros((ITEMS, *s.shape[1:]), s.dtype) for s in signature.inputs}
         answers = session.run([s.name for s in signature.outputs], feeds)
         found = [answer.shape for answer in answers]
     except Exception as error:

@@ -13,6 +13,11 @@ class Pass(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def trains(self) -> bool:
+        """Whether the model learns from its data in this pass, and not just calibrates with it."""
+        return False
+
     @abstractmethod
     def apply(self, model: Model, job: Job) -> Model:
         """Return the changed model; `model` itself stays as it is."""

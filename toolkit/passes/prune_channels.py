@@ -30,6 +30,10 @@ class PruneChannels(Pass):
     )
     seed: Annotated[int, Field(ge=0, lt=1 << 32, description="Seed of the recovery.")] = 0
 
+    @property
+    def trains(self) -> bool:
+        return self.epochs > 0
+
     def apply(self, model: Model, job: Job) -> Model:
         if not model.network:
             raise UnsupportedError(
@@ -57,11 +61,20 @@ class PruneChannels(Pass):
         module = model.module()
         example = torch.zeros((2, *model.signature.inputs[0].shape[1:]))
         layers = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.Conv1d)]
+        widths = {layer: layer.weight.shape[0] for layer in layers[:-1]}
+        if max(widths.values(), default=1) == 1:
+            raise UnsupportedError(
+                "prune_channels has nothing to remove: every layer has a single channel or unit.",
+                "Leave the pass out, or train a wider network.",
+            )
+        # of a layer that would lose all it has, the pruner takes nothing: let it keep one
+        narrow = {m: 1 - 1.5 / n for m, n in widths.items() if n > 1 and n * (1 - self.ratio) < 1}
         pruner = torch_pruning.pruner.BasePruner(
             module,
             example,
             importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
             pruning_ratio=self.ratio,
+            pruning_ratio_dict=narrow,
             ignored_layers=[layers[-1]],  # its outputs are the classes
         )
         pruner.step()

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.durable import storing
+from edge_targets.runtime.errors import StorageError, UnsupportedError
 from edge_targets.runtime.events import Job
+from toolkit.inference import TEMPORARY
 from toolkit.model import Model
 from toolkit.onnx_graph import clean, graph_of, operators, parse, written
 from toolkit.passes.base import Pass
@@ -51,6 +53,8 @@ class QuantizeInt8(Pass):
         spec = model.signature.inputs[0]
         try:
             quantized = self._quantize(graph, spec.name, items.astype(spec.dtype), job)
+        except StorageError:
+            raise
         except Exception as error:  # the quantizer's and the runtime's errors share no other base
             raise UnsupportedError(
                 f"quantize_int8 cannot quantize this graph: {(str(error).splitlines() or [''])[0]}",
@@ -68,7 +72,7 @@ class QuantizeInt8(Pass):
         )
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        with tempfile.TemporaryDirectory() as folder, quiet():
+        with storing(TEMPORARY), tempfile.TemporaryDirectory() as folder, quiet():
             source, ready, target = (Path(folder, f"{n}.onnx") for n in ("source", "ready", "int8"))
             source.write_bytes(graph)
             # fuses batch norm into convolutions, without which int8 falls apart

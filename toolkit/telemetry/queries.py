@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_targets.runtime.contract import Profile, Record
+from edge_targets.runtime.errors import IntegrityError
 from edge_targets.runtime.sketch import Sketch
 from toolkit.telemetry.parquet import not_before, parts, table, utc
 
@@ -57,6 +58,11 @@ moments as (
 )
 select device, feature, edges, counts, nulls, minimum, maximum, total, squares
 from moments join counted using (device, feature) order by device, feature
+"""
+
+VERSIONS = """
+select distinct device, version from rows
+where model = $model and ($since is null or ended >= $since)
 """
 
 WINDOWS = """
@@ -114,6 +120,11 @@ def connected() -> Iterator["DuckDBPyConnection"]:
         connection.execute("set temp_directory = ''")
         connection.execute("set lock_configuration = true")
         yield connection
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise IntegrityError(
+            f"The telemetry cannot be read: {str(error).splitlines()[0]}",
+            "Check who may read that file. If it is damaged, move it out of the folder.",
+        ) from error
     finally:
         connection.close()
 
@@ -142,6 +153,11 @@ def _day(since: datetime | None) -> date:
     return since.astimezone(UTC).date() if since else date.min
 
 
+def _instant(since: datetime | None) -> datetime | None:
+    """As the columns hold times: in UTC, without a zone."""
+    return since.astimezone(UTC).replace(tzinfo=None) if since else None
+
+
 def count(connection: "DuckDBPyConnection") -> int:
     [[number]] = connection.execute("select count(distinct id) from rows").fetchall()
     return int(number)
@@ -152,6 +168,13 @@ def devices(connection: "DuckDBPyConnection", model: str) -> list[str]:
         "select distinct device from rows where model = $model order by device", {"model": model}
     )
     return [row[0] for row in rows.fetchall()]
+
+
+def versions(
+    connection: "DuckDBPyConnection", model: str, since: datetime | None
+) -> set[tuple[str, str]]:
+    rows = connection.execute(VERSIONS, {"model": model, "since": _instant(since)})
+    return {(device, version) for device, version in rows.fetchall()}
 
 
 def windows(connection: "DuckDBPyConnection", model: str) -> list[Window]:
@@ -169,8 +192,7 @@ def profiles(
     since: datetime | None,
     last: int | None,
 ) -> dict[str, Profile]:
-    start = since.astimezone(UTC).replace(tzinfo=None) if since else None
-    parameters = {"model": model, "version": version, "since": start, "last": last}
+    parameters = {"model": model, "version": version, "since": _instant(since), "last": last}
     connection.execute(CHOSEN, parameters)
     totals = connection.execute(
         "select device, sum(samples)::bigint from chosen group by device order by device"

@@ -35,11 +35,17 @@ class _RefusedError(EdgeError):
 
 
 def routes(store: Store) -> list["Route"]:
-    """`POST /v1/records` and `GET /v1/health`, for any Starlette application."""
+    """`POST /v1/records` and `GET /v1/health`, for any Starlette application.
+
+    Raises:
+        StorageError: the store could keep nothing.
+    """
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse
     from starlette.routing import Route
+
+    store.check_writable()
 
     def answer(status: HTTPStatus, error: EdgeError) -> "Response":
         found = {"kind": error.kind, "message": str(error), "hint": error.hint}
@@ -84,10 +90,12 @@ def collect(store: Store, host: str = LOOPBACK, port: int = PORT, job: Job = QUI
     Raises:
         Cancelled: always, in the end.
         DeviceError: the address cannot be listened on.
+        StorageError: the store could keep nothing.
     """
+    collector = app(store)
     store.tidy()  # what an earlier collector left when it was killed
     try:
-        run_app(app(store), host, port, job, lambda url: job.step(f"collecting at {url}"))
+        run_app(collector, host, port, job, lambda url: job.step(f"collecting at {url}"))
     finally:
         store.tidy()
 

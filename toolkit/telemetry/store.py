@@ -4,23 +4,30 @@ New records go to a journal; a compaction moves them into Parquet files by day. 
 one of the two at any moment, in both for an instant: then its id tells.
 """
 
+import errno
 import json
 import logging
+import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_targets.runtime.contract import Profile, Record
+from edge_targets.runtime.durable import storing
 from edge_targets.runtime.errors import IntegrityError, StorageError
 from toolkit.telemetry import queries
 from toolkit.telemetry.checks import check
-from toolkit.telemetry.durable import locked
+from toolkit.telemetry.durable import locked, make_folder
 from toolkit.telemetry.journal import Journal, read_segment
 from toolkit.telemetry.parquet import clear_leftovers, day_of, write_part
 from toolkit.telemetry.queries import Window, ids_in_parts, opened
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 log = logging.getLogger(__name__)
 
@@ -135,19 +142,43 @@ class Store:
                 records.setdefault(record.id, record)
         return list(records.values())
 
+    def check_writable(self) -> None:
+        """Make the folder where it is missing; a `StorageError` when nothing could be kept."""
+        with storing(self.folder):
+            make_folder(self._journal.folder)
+            for folder in (self.folder, self._journal.folder):
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    @contextmanager
+    def _opened(self, since: datetime | None = None) -> Iterator["DuckDBPyConnection"]:
+        try:
+            with opened(self.folder, self._pending(), since) as connection:
+                yield connection
+        except OSError as error:
+            raise StorageError(
+                f"The telemetry in {self.folder} cannot be read: {error.strerror or error}.",
+                "Check who may read it.",
+            ) from error
+
     def count(self) -> int:
         """How many records are kept."""
-        with opened(self.folder, self._pending()) as connection:
+        with self._opened() as connection:
             return queries.count(connection)
 
     def devices(self, model: str) -> list[str]:
         """The names of all devices that ever reported on a model."""
-        with opened(self.folder, self._pending()) as connection:
+        with self._opened() as connection:
             return queries.devices(connection, model)
+
+    def versions(self, model: str, since: datetime | None = None) -> set[tuple[str, str]]:
+        """Each device with each version of a model that it reported on, since then."""
+        with self._opened(since) as connection:
+            return queries.versions(connection, model, since)
 
     def windows(self, model: str) -> list[Window]:
         """Every window of a model in the order of time."""
-        with opened(self.folder, self._pending()) as connection:
+        with self._opened() as connection:
             return queries.windows(connection, model)
 
     def profiles(
@@ -168,7 +199,7 @@ class Store:
             since: only windows that ended then or later; a time with a zone.
             last: only so many of each device's newest windows.
         """
-        with opened(self.folder, self._pending(), since) as connection:
+        with self._opened(since) as connection:
             return queries.profiles(connection, model, version, since, last)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_targets.runtime.durable import replace_file
-from edge_targets.runtime.errors import DataError, IntegrityError
+from edge_targets.runtime.errors import DataError, IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Dataset
 from toolkit.model import Model, state_of
@@ -47,8 +47,6 @@ class Fitted:
 
     model: Model
     epochs: int
-    best_epoch: int
-    validation_loss: float
 
 
 def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = None) -> Fitted:
@@ -63,7 +61,7 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
     import torch
 
     data = model.need_data("Training")
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with enough_memory(), one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         module = model.module()
         run = Run(module, data, settings, fresh=not model.weights)
@@ -81,7 +79,7 @@ def fit(model: Model, settings: Settings, job: Job, checkpoint: Path | None = No
             "Lower the step size with --set learning_rate=0.0003, and look for extreme values.",
         )
     trained = model.with_weights(run.outcome())
-    return Fitted(trained, run.epoch, run.best_epoch, run.best_loss)
+    return Fitted(trained, run.epoch)
 
 
 class Run:
@@ -213,6 +211,20 @@ def in_unit(module: "nn.Module", times: float, plus: float) -> None:
     with torch.no_grad():
         last.weight.mul_(times)
         last.bias.mul_(times).add_(plus)
+
+
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say so when there is not."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has no error of its own for it
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise UnsupportedError(
+            "Training needs more memory than this machine has free.",
+            "Make the network smaller or --set batch_size, or bring fewer items.",
+        ) from error
 
 
 @contextlib.contextmanager

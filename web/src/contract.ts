@@ -38,7 +38,7 @@ export interface Manifest {
   readonly format: string;
   readonly model: string; // file name inside the package
   readonly signature: Signature;
-  readonly tolerance: number; // largest absolute difference of a replayed golden output
+  readonly tolerance: number; // of a replayed golden output: share of its spread
   readonly files: ReadonlyMap<string, FileFact>;
   readonly lineage: string;
   readonly extra: Fields;

@@ -21,7 +21,7 @@ export interface Requests {
 export interface Started {
   readonly manifest: Manifest;
   readonly golden: Golden;
-  readonly difference: number; // largest, of the replayed golden outputs
+  readonly difference: number; // largest, of the replayed golden outputs, in their spread
 }
 
 export type Stage = "engine" | "python";

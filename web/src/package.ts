@@ -64,18 +64,31 @@ async function verify(
   }
 }
 
-/** Largest absolute difference between outputs and what was expected; NaN when any value is. */
+/** Largest difference, as a share of each expected output's spread; NaN when any value is NaN. */
 export function largestDifference(outputs: Tensors, expected: Tensors): number {
   let worst = 0;
   for (const [name, { data }] of Object.entries(expected)) {
     const found = outputs[name]?.data ?? [];
+    const unit = spread(data);
     for (let i = 0; i < data.length; i++) {
-      const gap = Math.abs((found[i] ?? Number.NaN) - (data[i] ?? Number.NaN));
+      const gap = Math.abs((found[i] ?? Number.NaN) - (data[i] ?? Number.NaN)) / unit;
       if (Number.isNaN(gap)) return gap;
       worst = Math.max(worst, gap);
     }
   }
   return worst;
+}
+
+const NARROWEST = 0.01; // of a value's size
+
+/** What differences are measured in, as `spread` in edge_targets/runtime/predictor.py has it. */
+export function spread(values: ArrayLike<number>): number {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = 0; i < values.length; i++) {
+    low = Math.min(low, values[i] ?? Number.NaN);
+    high = Math.max(high, values[i] ?? Number.NaN);
+  }
+  return Math.max(high - low, NARROWEST * Math.max(Math.abs(low), Math.abs(high))) || 1;
 }
 
 function decode(bytes: Uint8Array): string {

@@ -26,8 +26,8 @@ class Session {
     const difference = largestDifference(await engine.run(golden.inputs), golden.outputs);
     if (!(difference <= manifest.tolerance)) {
       throw new EdgeError(
-        `${manifest.name} answers its golden inputs ${difference.toPrecision(3)} off here; ` +
-          `${manifest.tolerance} is allowed.`,
+        `${manifest.name} answers its golden inputs ${difference.toPrecision(3)} off here, as a share ` +
+          `of their spread; ${manifest.tolerance} is allowed.`,
         "This browser computes differently: update it, or try another.",
       );
     }

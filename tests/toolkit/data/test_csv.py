@@ -2,7 +2,9 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from toolkit.data.sources.base import Samples
 from toolkit.data.sources.csv import Csv
 
 WriteTable = Callable[..., Path]
+
+ZONES = (timezone(timedelta(hours=2)), timezone(timedelta(hours=-4)))  # Berlin, Boston in June
 
 
 def read(file: Path, target: str | None = "kind", **parameters: Any) -> Samples:
@@ -239,6 +243,113 @@ def test_a_gap_in_the_target_is_refused_with_its_line(table: WriteTable) -> None
     assert "line 14: the target 'kind' is missing" in str(refused(table(flowers() + "1,2,red,\n")))
 
 
+def dated(days: list[Any]) -> list[list[object]]:
+    return [["day", "x", "kind"], *[[day, i, "ab"[i % 2]] for i, day in enumerate(days)]]
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [f"2026-{month:02}-01" for month in range(1, 13)],
+        [f"2026{month:02}01" for month in range(1, 13)],
+        ["20260101", *[f"2026-{month:02}-01" for month in range(2, 13)]],
+        [
+            datetime(2026, 6, 1, hour, tzinfo=UTC).astimezone(ZONES[hour % 2]).isoformat()
+            for hour in range(12)
+        ],
+        [-3, 2.5, 10, 1e3, 5000, 6000, 7000, 8000, 9000, 10000],
+    ],
+)
+def test_the_latest_rows_are_the_test_however_times_are_written(
+    table: WriteTable, days: list[Any]
+) -> None:
+    source = Csv(split="time", split_column="day")
+
+    data = source.dataset("d", str(table(dated(days))), "kind", QUIET)
+
+    assert data.split.tolist() == sorted(data.split)
+
+
+@pytest.mark.parametrize("cell", ["21.11.2026", "11/21/2026", "Nov 21", "2026-21-11", "2026-11"])
+def test_a_time_that_does_not_sort_as_it_is_written_is_refused(
+    table: WriteTable, cell: str
+) -> None:
+    days = [f"2026-01-{day:02}" for day in range(1, 12)]
+
+    error = refused(table(dated([*days, cell])), split="time", split_column="day")
+
+    assert f"table.csv, line 13: {cell!r} in the split column 'day' is no date" in str(error)
+    assert "2026-11-21" in error.hint
+
+
+def test_the_word_among_numbers_of_time_is_named(table: WriteTable) -> None:
+    error = refused(table(dated([1, 2, "late", 4])), split="time", split_column="day")
+
+    assert "line 4: 'late'" in str(error)
+
+
+def test_numbers_and_dates_are_not_put_in_one_order(table: WriteTable) -> None:
+    error = refused(
+        table(dated(["2026-01-01", "17", *["2026-01-02"] * 4])), split="time", split_column="day"
+    )
+
+    assert "line 3: '17'" in str(error)
+
+
+@pytest.mark.parametrize("first", ["", "+01:00"])
+def test_times_with_and_without_a_zone_are_not_put_in_one_order(
+    table: WriteTable, first: str
+) -> None:
+    other = "" if first else "Z"
+    days = [f"2026-01-01T10:00{first}", *[f"2026-01-01T11:00{other}"] * 4]
+
+    error = refused(table(dated(days)), split="time", split_column="day")
+
+    assert "line 3" in str(error)
+    assert "zone" in str(error)
+
+
+def test_a_split_column_without_a_split_by_it_is_refused(table: WriteTable) -> None:
+    source = Csv(split_column="length")
+
+    with pytest.raises(DataError, match="'length'") as caught:
+        source.dataset("d", str(table(flowers())), "kind", QUIET)
+
+    assert "split=group" in caught.value.hint
+
+
+def test_a_whole_number_is_one_class_however_it_is_written(table: WriteTable) -> None:
+    written = ["1", "1.0", "01", "2", "2.0", "+2"]
+    rows = [["x", "kind"], *[[i, written[i % 6]] for i in range(24)]]
+
+    samples = read(table(rows))
+
+    assert samples.facts.labels == ("1", "2")
+    assert samples.targets[:6].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_words_that_look_like_numbers_stay_as_they_are_among_words(table: WriteTable) -> None:
+    rows = [["x", "kind"], *[[i, ["01", "1", "x"][i % 3]] for i in range(24)]]
+
+    assert set(read(table(rows)).facts.labels) == {"01", "1", "x"}
+
+
+def test_numbers_too_long_for_a_float_stay_apart(table: WriteTable) -> None:
+    long = ["90071992547409921", "90071992547409922"]
+    rows = [["x", "kind"], *[[i, long[i % 2]] for i in range(24)]]
+
+    assert read(table(rows)).facts.labels == tuple(long)
+
+
+def test_a_number_read_as_a_category_is_one_however_it_is_written(table: WriteTable) -> None:
+    rows = [["room", "kind"], *[[["1", "1.0", "2"][i % 3], "ab"[i % 2]] for i in range(12)]]
+
+    samples = read(table(rows), categories=("room",))
+
+    assert samples.facts.columns[0].values == ("1", "2")
+    assert samples.inputs[:3, 0].tolist() == [0, 0, 1]
+
+
 def test_a_gap_in_the_split_column_is_refused_with_its_line(table: WriteTable) -> None:
     error = refused(table(flowers() + ",2,red,a\n"), split="time", split_column="length")
 
@@ -280,15 +391,27 @@ def test_a_folder_with_a_tables_name_is_refused(tmp_path: Path) -> None:
     assert isinstance(refused(folder), DataError)
 
 
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+
+    assert "not a regular file" in str(refused(pipe))
+
+
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path) -> None:
+    assert "too long" in str(refused(tmp_path / f"{'a' * 300}.csv"))
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "is not there" in str(refused(tmp_path / "none.csv"))
 
 
-def test_what_no_source_reads_is_refused() -> None:
+@pytest.mark.parametrize("location", ["nothing-like-this", "a" * 5000])
+def test_what_no_source_reads_is_refused(location: str) -> None:
     with pytest.raises(DataError) as caught:
-        source_for("nothing-like-this")
+        source_for(location)
 
-    assert "digits" in caught.value.hint
+    assert caught.value.hint
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -94,6 +94,11 @@ def test_merging_keeps_every_item_in_its_part() -> None:
         ({"labels": ("a", "c")}, "a, c and not a, b"),
         ({"labels": ()}, "numbers and not a, b"),
         ({"input": TensorSpec("features", (-1, 3))}, r"shape \[-1, 3\] and not \[-1, 2\]"),
+        (
+            {"input": TensorSpec("features", (-1, 2), unit="0-255")},
+            "in 0-255 and not float32 values in no unit",
+        ),
+        ({"input": TensorSpec("features", (-1, 2), "uint8")}, "uint8 values"),
         ({"columns": (COLUMNS[0], Column("colour", "number"))}, r"'colour' \(number\)"),
         (
             {"columns": (COLUMNS[0], Column("colour", "category", ("blue", "green")))},
@@ -106,6 +111,13 @@ def test_data_of_another_kind_is_not_merged_and_the_difference_named(
 ) -> None:
     with pytest.raises(DataError, match=said):
         small().merged(small(**changes))
+
+
+def test_numbers_of_another_target_are_not_merged() -> None:
+    price = small(labels=(), target="price")
+
+    with pytest.raises(DataError, match="target 'weight' and not 'price'"):
+        price.merged(small(labels=(), target="weight"))
 
 
 def test_a_range_passes_over_gaps() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import QUIET
 from toolkit.data import Dataset
 from toolkit.data.sources import source_for
@@ -67,3 +68,22 @@ def test_a_moved_world_keeps_targets_and_split(digits: Dataset) -> None:
 def test_parameters_have_bounds(parameter: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Digits(**parameter)
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "said"),
+    [
+        ("nosuch", Digits(), "'nosuch'"),
+        (None, Digits(split_column="foo"), "foo"),
+        (None, Digits(split="group"), "group"),
+        (None, Digits(split="time", split_column="day"), "day"),
+    ],
+)
+def test_what_has_no_columns_refuses_to_go_by_one(
+    target: str | None, source: Digits, said: str
+) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        source.dataset("digits", "digits", target, QUIET)
+
+    assert "no columns" in str(caught.value)
+    assert caught.value.hint

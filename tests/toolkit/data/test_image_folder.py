@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit.data.sources import source_for
 from toolkit.data.sources.base import Samples
-from toolkit.data.sources.image_folder import ImageFolder
+from toolkit.data.sources.image_folder import ImageFolder, pixels
 
 
 def picture(colour: tuple[int, int, int] = (255, 0, 0), size: tuple[int, int] = (6, 4)) -> bytes:
@@ -31,7 +32,7 @@ def read(folder: Path, **parameters: Any) -> Samples:
 
 def refused(folder: Path, **parameters: Any) -> DataError:
     with pytest.raises(DataError) as caught:
-        read(folder, **parameters)
+        ImageFolder(**parameters).dataset("pictures", str(folder), None, QUIET)
     assert caught.value.hint
     return caught.value
 
@@ -154,6 +155,97 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("split", ["group", "time"])
 def test_images_have_no_column_to_split_by(folder: Path, split: str) -> None:
     assert "split=stratified" in refused(folder, split=split).hint
+
+
+def test_images_have_no_target_to_choose(folder: Path) -> None:
+    with pytest.raises(DataError, match="'kind'"):
+        ImageFolder().dataset("pictures", str(folder), "kind", QUIET)
+
+
+@pytest.mark.parametrize("name", ["none", "file"])
+def test_what_cannot_be_listed_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    assert str(tmp_path / name) in str(refused(tmp_path / name))
+
+
+def half_and_half(orientation: int, form: str) -> bytes:
+    """Black left, white right, as a camera stores it that was held in another way."""
+    stream = io.BytesIO()
+    pixels = np.zeros((16, 16), np.uint8)
+    pixels[:, 8:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F], exif[0x011A] = "maker", 72.0  # a text and a ratio, as cameras write
+    Image.fromarray(pixels).save(stream, form, exif=exif)
+    return stream.getvalue()
+
+
+# Exif 2.32, tag 0x0112: which side of the scene is stored first; 3 is upside down, 6 and 8 lie
+@pytest.mark.parametrize(
+    ("orientation", "white"), [(1, "right"), (3, "left"), (6, "bottom"), (8, "top")]
+)
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_is_turned_as_the_camera_was_held(
+    folder: Path, orientation: int, white: str, form: str
+) -> None:
+    (folder / "blue" / "0.png").write_bytes(half_and_half(orientation, form))
+
+    image = read(folder, colour="grey", height=16, width=16).inputs[0, 0]
+
+    sides = {"left": image[:, 1], "right": image[:, -2], "top": image[1], "bottom": image[-2]}
+    assert [side for side, values in sides.items() if values.min() > 200] == [white]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    damage=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=3),
+    form=st.sampled_from(["JPEG", "WEBP"]),
+)
+def test_a_damaged_note_on_the_turn_costs_no_more_than_the_turn(
+    tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[int, int]], form: str
+) -> None:
+    file = tmp_path_factory.mktemp("pictures", numbered=True) / "0.jpg"
+    damaged = bytearray(half_and_half(6, form))
+    start = damaged.find(b"MM\0*")
+    for place, value in damage:
+        damaged[start + place] = value
+
+    file.write_bytes(damaged)
+
+    assert pixels(file, 1, 16, 16).max() > 200
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def hostile() -> dict[str, bytes]:
+    whole = picture()
+    text = b"words\0\0" + zlib.compress(bytes(2 << 20))
+    tiff = io.BytesIO()
+    Image.new("L", (4, 4)).save(tiff, "TIFF")
+    flat = bytearray(tiff.getvalue())
+    width = flat.find(struct.pack("<HH", 256, 4))  # tag 256, a long
+    flat[width + 2] = 11  # now a float
+    return {
+        "a text that unpacks to more than it may": whole[:33] + chunk(b"zTXt", text) + whole[33:],
+        "a head that is cut off": whole[:8] + chunk(b"IHDR", whole[16:24]) + whole[33:],
+        "a width that is no whole number": bytes(flat),
+    }
+
+
+@pytest.mark.parametrize("damage", hostile())
+def test_a_picture_that_breaks_its_own_format_is_refused_by_name(folder: Path, damage: str) -> None:
+    (folder / "red" / "1.png").write_bytes(hostile()[damage])
+
+    assert str(folder / "red" / "1.png") in str(refused(folder))
+
+
+def test_a_program_for_a_printer_is_not_run_whatever_it_is_called(folder: Path) -> None:
+    (folder / "red" / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n")
+
+    assert "cannot identify" in str(refused(folder))
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,15 +1,19 @@
 """The drift report: per device and feature, with a false alarm rate that is kept."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
 
 from edge_targets.runtime.contract import Profile
 from edge_targets.runtime.errors import RecipeError
 from edge_targets.runtime.sketch import Sketch
+from toolkit.drift import DriftTest
 from toolkit.drift.psi import Psi
 from toolkit.report import plain
 from toolkit.telemetry.reference import quantile_edges
-from toolkit.watch import watch
+from toolkit.watch import ALPHA, MIN_SAMPLES, Drift, Fleet
+from toolkit.watch import watch as watch_fleets
 
 
 def profiles(
@@ -25,6 +29,18 @@ def profiles(
 
 
 REFERENCE = profiles(samples=2000, seed=1)
+
+
+def watch(
+    reference: Profile,
+    live: Mapping[str, Profile],
+    tests: Sequence[DriftTest] = (),
+    alpha: float = ALPHA,
+    min_samples: int = MIN_SAMPLES,
+    model: str = "",
+) -> Drift:
+    """A report on one version."""
+    return watch_fleets([Fleet("1", reference, live)], tests, alpha, min_samples, model)
 
 
 def test_quiet_devices_raise_no_alarm() -> None:
@@ -54,6 +70,26 @@ def test_two_drifting_devices_in_a_hundred_vanish_in_the_fleet_but_not_here() ->
     assert {row.device for row in report.rows if row.alarm} == {"d17", "d71"}
 
 
+def test_a_device_that_drifts_on_an_older_version_is_found_and_alpha_is_shared() -> None:
+    quiet = {"a": profiles(seed=2), "b": profiles(seed=3)}
+    old, new = {"c": profiles(shift=1.5, seed=4)}, Fleet("2", REFERENCE, quiet)
+
+    alone = watch_fleets([new])
+    report = watch_fleets([new, Fleet("1", REFERENCE, old)])
+
+    assert not alone.alarm
+    assert report.alarm
+    assert {(row.device, row.version) for row in report.rows if row.alarm} == {("c", "1")}
+    assert report.comparisons == len(report.rows) == alone.comparisons + 2 * 2
+    assert report.note == ""
+    # a threshold rises with the comparisons that share alpha: those of all versions
+    pairs = [
+        (r.threshold or 0, s.threshold or 0) for r, s in zip(report.rows, alone.rows, strict=False)
+    ]
+    assert all(shared >= single for shared, single in pairs)
+    assert any(shared > single for shared, single in pairs)
+
+
 def test_one_device_alone_is_no_fleet() -> None:
     report = watch(REFERENCE, {"a": profiles(seed=2)})
 
@@ -78,6 +114,7 @@ def test_a_device_with_too_few_samples_is_listed_and_not_scored() -> None:
     assert {row.note for row in report.rows} == {"too few samples"}
     assert {(row.score, row.threshold, row.alarm) for row in report.rows} == {(None, None, False)}
     assert {row.samples for row in report.rows} == {20, 0}
+    assert report.note == "Nothing was compared: too few samples."
 
 
 def test_values_without_reference_or_with_other_edges_say_so() -> None:
@@ -149,7 +186,8 @@ def test_the_report_reads_as_json() -> None:
     assert found["alarm"] is True
     assert found["model"] == "digits"
     assert found["rows"][0].keys() >= {
-        "device", "feature", "test", "score", "threshold", "alarm", "samples", "nulls", "note"
+        "device", "version", "feature", "test", "score", "threshold", "alarm", "samples", "nulls",
+        "note"
     }  # fmt: skip
 
 

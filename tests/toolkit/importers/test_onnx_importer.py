@@ -22,7 +22,8 @@ from toolkit.formats import formats
 from toolkit.importers import import_model
 from toolkit.inference import Runner
 from toolkit.model import Model
-from toolkit.onnx_graph import parse
+from toolkit.onnx_graph import operators, parse
+from toolkit.passes.quantize_int8 import QuantizeInt8
 
 FLOAT = TensorProto.FLOAT
 WEIGHTS = numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(4, 3), "w")
@@ -49,10 +50,12 @@ def save(tmp_path: Path) -> Save:
         opset: int = 20,
         others: Sequence[Any] = (),
         functions: Sequence[Any] = (),
+        ir_version: int = 8,
     ) -> Path:
         graph = helper.make_graph(nodes or [multiply()], "g", inputs, outputs, stored)
         opsets = [helper.make_opsetid("", opset), *others]
-        model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=8)
+        model = helper.make_model(graph, opset_imports=opsets, functions=functions)
+        model.ir_version = ir_version
         path = tmp_path / "model.onnx"
         path.write_bytes(model.SerializeToString())
         return path
@@ -127,6 +130,37 @@ def test_an_older_opset_is_raised_to_ours(save: Save, opset: int) -> None:
     found = import_model(save(opset=opset), QUIET)
 
     assert [o.version for o in parse(found.graph).opset_import] == [20]
+
+
+def test_weights_that_an_older_file_lists_as_inputs_are_weights(
+    save: Save, digits: Dataset
+) -> None:
+    half = numpy_helper.from_array(np.float32(0.5), "half")
+    weights = numpy_helper.from_array(np.ones((64, 10), np.float32), "w")
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["z"]),
+        helper.make_node("Mul", ["z", "half"], ["y"]),
+    ]
+    file = save(
+        *nodes,
+        inputs=[value("x", ["batch", 1, 8, 8]), value("w", [64, 10]), value("half", [])],
+        outputs=[value("y", ["batch", 10])],
+        stored=[weights, half],
+        opset=8,
+        ir_version=3,
+    )
+
+    found = import_model(file, QUIET)
+
+    assert [spec.name for spec in found.signature.inputs] == ["x"]
+    graph = parse(found.graph)
+    assert [taken.name for taken in graph.graph.input] == ["x"]
+    assert graph.ir_version >= 9
+    items = np.ones((3, 1, 8, 8), np.float32)
+    assert Runner.of_model(found, QUIET).first_output(items, QUIET).tolist() == [[32] * 10] * 3
+    small = QuantizeInt8(samples=8).apply(found.with_data(digits), QUIET)
+    assert "QuantizeLinear" in operators(small.graph)
 
 
 def test_what_is_imported_is_cleaned_of_where_it_was_made(save: Save) -> None:
@@ -208,6 +242,9 @@ def test_weights_in_another_file_are_refused_unread(save: Save, where: str, plac
             {"outputs": [helper.make_tensor_sequence_value_info("y", FLOAT, None)]},
             "'y' is no tensor",
         ),
+        ({"inputs": [value("x", ["batch", 10**7, 10**6])]}, "more than 67,108,864 values an item"),
+        ({"inputs": [value("x", ["batch", 1 << 62])]}, "more than 67,108,864 values an item"),
+        ({"outputs": [value("y", ["batch", 1 << 62])]}, "more than 67,108,864 values an item"),
         ({"outputs": []}, "takes or gives nothing"),
         (
             {"inputs": [], "stored": [WEIGHTS, numpy_helper.from_array(np.ones((2, 4)), "x")]},

@@ -61,6 +61,32 @@ def test_no_layer_is_pruned_away(trained: Model, ratio: float) -> None:
     assert found.module()
 
 
+def test_of_every_layer_at_least_one_channel_stays_and_no_more_than_asked_for(
+    trained: Model,
+) -> None:
+    most, nearly = (
+        PruneChannels(ratio=ratio, epochs=0).apply(trained, QUIET) for ratio in (0.99, 0.9)
+    )
+
+    assert shapes(most) == {(1, 1, 3, 3), (1, 16), (10, 1)}
+    assert shapes(nearly) == {(1, 1, 3, 3), (3, 16), (10, 3)}
+
+
+def test_where_nothing_can_be_removed_it_is_said(trained: Model) -> None:
+    step = PruneChannels(ratio=0.99, epochs=0)
+    least = step.apply(trained, QUIET)
+
+    with pytest.raises(UnsupportedError, match="nothing to remove") as caught:
+        step.apply(least, QUIET)
+
+    assert caught.value.hint
+
+
+def test_it_trains_unless_it_is_told_not_to() -> None:
+    assert PruneChannels().trains
+    assert not PruneChannels(epochs=0).trains
+
+
 def test_pruning_can_go_on_from_a_pruned_model(trained: Model) -> None:
     step = PruneChannels(ratio=0.5, epochs=0)
 

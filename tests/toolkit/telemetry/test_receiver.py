@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from edge_targets.runtime.contract import Record
-from edge_targets.runtime.errors import Cancelled
+from edge_targets.runtime.errors import Cancelled, StorageError
 from edge_targets.runtime.events import Event, Job
-from toolkit.telemetry.receiver import collect
+from tests.rights import nobody
+from toolkit.telemetry.receiver import app, collect
 from toolkit.telemetry.store import Store
 
 MakeRecord = Callable[..., Record]
@@ -81,6 +82,19 @@ def post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> tup
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
+
+
+def test_a_collector_that_could_keep_nothing_does_not_start(
+    store: Store, record: MakeRecord
+) -> None:
+    store.append([record()])
+    store.close()
+    app(store)  # imports what it needs
+
+    with nobody(), pytest.raises(StorageError, match="Permission denied") as caught:
+        collect(store, port=0)
+
+    assert caught.value.hint
 
 
 def test_it_says_that_it_is_ready(collector: Running) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge_targets.runtime.contract import Record
+from edge_targets.runtime.errors import IntegrityError, StorageError
 from edge_targets.runtime.sketch import Sketch
+from tests.rights import nobody
 from toolkit.telemetry.durable import locked
 from toolkit.telemetry.parquet import write_part
 from toolkit.telemetry.store import Store
@@ -33,6 +35,41 @@ def test_a_folder_that_is_not_there_is_an_empty_store(store: Store) -> None:
     assert store.profiles("digits") == {}
     store.compact()
     assert not store.folder.exists()
+
+
+def test_a_folder_of_others_is_told_about(store: Store, record: MakeRecord) -> None:
+    store.append([record()])
+    store.compact()
+    store.append([record(minute=1)])
+    store.close()
+    assert store.count() == 2
+
+    with nobody():
+        for attempt in (store.count, store.check_writable, lambda: store.append([record()])):
+            with pytest.raises(StorageError, match="Permission denied") as caught:
+                attempt()
+            assert caught.value.hint
+
+
+def test_a_damaged_part_is_named(store: Store, record: MakeRecord) -> None:
+    store.append([record()])
+    store.compact()
+    [part] = store.folder.glob("day=*/part-*")
+    part.write_bytes(part.read_bytes()[:40])
+
+    with pytest.raises(IntegrityError, match=part.name):
+        store.profiles("digits")
+
+
+def test_versions_are_told_by_device_since_a_moment(store: Store, record: MakeRecord) -> None:
+    store.append([record(0, device="a", version="1"), record(5, device="a", version="2")])
+    store.compact()
+    store.append([record(5, device="b", version="1"), record(5, model="other")])
+
+    late = datetime(2026, 11, 20, 10, 3, tzinfo=UTC)
+    assert store.versions("digits") == {("a", "1"), ("a", "2"), ("b", "1")}
+    assert store.versions("digits", late) == {("a", "2"), ("b", "1")}
+    assert store.versions("nothing") == set()
 
 
 @pytest.mark.parametrize("where", ["journal", "parquet", "both"])

@@ -11,9 +11,14 @@ sources = Registry(__name__, Source)
 
 def source_for(location: str) -> str:
     """The name of the source that reads `location`."""
-    for name in sources.names():
-        if sources[name].accepts(location):
-            return name
+    try:
+        for name in sources.names():
+            if sources[name].accepts(location):
+                return name
+    except OSError as error:
+        raise DataError(
+            f"{location} cannot be read: {error}.", "Check the path, and who may read it."
+        ) from error
     raise DataError(
         f"{location} is no data that can be read.",
         "Give `digits`, a .csv file, or a folder with one folder of images a class.",

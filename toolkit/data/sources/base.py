@@ -2,14 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import Job
-from toolkit.data.dataset import Dataset, Facts
+from toolkit.data.dataset import Dataset, Facts, unlike
 from toolkit.data.splits import Split, split_items
 
 
@@ -27,6 +28,9 @@ class Source(BaseModel, ABC):
     """Reads a dataset, and says how it is to be split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    has_columns: ClassVar[bool] = False  # to choose a target from, and to split by
+    settled_by_like: ClassVar[frozenset[str]] = frozenset()  # fields that `like` answers
 
     split: Annotated[
         Split, Field(description="Draw parts at random by class, by group, or by time.")
@@ -48,15 +52,70 @@ class Source(BaseModel, ABC):
         """Whether `location`, as the user typed it, is of this kind."""
 
     @abstractmethod
-    def read(self, location: str, target: str | None, job: Job) -> Samples:
-        """Every item.
+    def read(
+        self, location: str, target: str | None, job: Job, like: Facts | None = None
+    ) -> Samples:
+        """Every item; `like` gives columns, categories, sizes and classes instead of the data.
 
         Raises:
             DataError: names the file, row and column that cannot be used.
         """
 
-    def dataset(self, name: str, location: str, target: str | None, job: Job) -> Dataset:
-        samples = self.read(location, target, job)
+    def dataset(
+        self,
+        name: str,
+        location: str,
+        target: str | None,
+        job: Job,
+        like: Dataset | None = None,
+    ) -> Dataset:
+        """Read and split; with `like`, a model of that dataset can be used with this one.
+
+        Raises:
+            DataError: the data cannot be used as it is, or a parameter not with this source.
+        """
+        self._check_use(location, target)
+        if like:
+            self._check_like(like, target)
+        samples = self.read(location, target, job, like.facts if like else None)
+        if like and (why := unlike(like.facts, samples.facts)):
+            raise DataError(
+                f"{location} cannot be read like {like.name}: {why}.",
+                "Bring data with the same inputs and classes.",
+            )
         shares = (self.validation_share, self.test_share)
         parts = split_items(samples.targets, self.split, samples.keys, shares, self.seed)
         return Dataset(name, samples.facts, samples.inputs, samples.targets, parts)
+
+    def _check_use(self, location: str, target: str | None) -> None:
+        """What cannot be used is refused, or the user would believe that it was."""
+        if self.has_columns:
+            if self.split_column and self.split == "stratified":
+                raise DataError(
+                    f"A stratified split does not go by a column ({self.split_column!r}).",
+                    "Add --set split=group or --set split=time, or leave split_column out.",
+                )
+            return
+        if target is not None:
+            raise DataError(
+                f"{location} has no columns, so {target!r} cannot be its target.",
+                "Leave --target out: each item's class is known.",
+            )
+        if self.split_column or self.split != "stratified":
+            by = self.split_column or self.split
+            raise DataError(
+                f"{location} has no columns, so it cannot be split by {by}.",
+                "Use --set split=stratified, and no split_column.",
+            )
+
+    def _check_like(self, like: Dataset, target: str | None) -> None:
+        if given := sorted(self.settled_by_like & self.model_fields_set):
+            raise DataError(
+                f"{given[0]} cannot be chosen for data that is read like {like.name}.",
+                f"Leave {given[0]} out: it is taken from {like.name}.",
+            )
+        if target not in (None, like.facts.target):
+            raise DataError(
+                f"The target of {like.name} is {like.facts.target!r}, not {target!r}.",
+                "Leave --target out, or name the column as it is named there.",
+            )

@@ -1,12 +1,9 @@
 """Comma-separated values (RFC 4180): one row an item, one column the target."""
 
-import csv
 import math
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +12,19 @@ from pydantic import Field
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import DataError, UnknownNameError
 from edge_targets.runtime.events import Job
-from toolkit.data.dataset import Column, Facts
+from toolkit.data.dataset import Column, Facts, told
 from toolkit.data.sources.base import Samples, Source
+from toolkit.data.table import Table, missing, number, read_table, spelling, whole
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 MOSTLY = 0.5  # a column is of numbers when more than this share of its cells are
 CLASSES = 20  # an integer target with at most this many values names classes
-LARGEST = float(np.finfo(np.float32).max)  # inputs are float32
-
-
-@dataclass(frozen=True)
-class Table:
-    """The cells as they stand in the file."""
-
-    file: Path
-    header: tuple[str, ...]
-    rows: tuple[tuple[int, Sequence[str]], ...]  # line number in the file, cells
-
-    def cells(self, name: str) -> list[tuple[int, str]]:
-        index = self.header.index(name)
-        return [(line, row[index].strip()) for line, row in self.rows]
 
 
 class Csv(Source):
     """Columns are numbers or categories by what is in them; an empty cell is missing."""
+
+    has_columns: ClassVar = True
+    settled_by_like: ClassVar = frozenset({"categories", "ignore"})
 
     delimiter: Annotated[
         str,
@@ -60,140 +46,143 @@ class Csv(Source):
     def accepts(cls, location: str) -> bool:
         return Path(location).suffix.lower() in {".csv", ".tsv", ".txt"}
 
-    def read(self, location: str, target: str | None, job: Job) -> Samples:
+    def read(
+        self, location: str, target: str | None, job: Job, like: Facts | None = None
+    ) -> Samples:
         job.step("read table", 0, 1)
-        table = self._table(Path(location))
+        file = Path(location)
+        tabs = file.suffix.lower() == ".tsv"
+        table = read_table(file, self.delimiter or ("\t" if tabs else ","), self.header)
+        facts = self._told(table, like, job) if like else self._guessed(table, target)
+        values = [
+            encoded(table, column, guessed=like is None)
+            for column in job.track(facts.columns, "read columns")
+        ]
+        targets = self._targets(table, facts)
+        return Samples(facts, np.stack(values, axis=1), targets, self._keys(table))
+
+    def _told(self, table: Table, like: Facts, job: Job) -> Facts:
+        """The facts of `like`, when the table has its columns."""
+        if not like.columns:
+            raise DataError(
+                f"{table.file} is a table; {like.source} is not.",
+                "Name a dataset that was read from a table.",
+            )
+        names = (like.target, *(column.name for column in like.columns))
+        for name in names:
+            if name not in table.header:
+                raise DataError(
+                    f"{table.file} has no column {name!r}; it has {told(table.header)}.",
+                    f"Bring all columns of {like.source}; --set delimiter says how cells are "
+                    "parted.",
+                )
+        self._known(table, self.split_column or like.target)
+        if extra := set(table.header) - {*names, self.split_column}:
+            left = [name for name in table.header if name in extra]
+            job.step(f"leave out {told(left)}: not in {like.source}")
+        return replace(like, source=str(table.file))
+
+    def _guessed(self, table: Table, target: str | None) -> Facts:
+        """What the table holds, by what is in its cells."""
         if target is None:
             raise DataError(
                 f"{table.file} needs a target: the column to predict.",
                 f"Name it with --target; the columns are {', '.join(table.header)}.",
             )
-        for name in (target, *self.categories, *self.ignore, self.split_column or target):
-            if name not in table.header:
-                raise UnknownNameError(f"column in {table.file}", name, table.header)
-        labels, targets = self._targets(table, target)
+        self._known(table, target, *self.categories, *self.ignore, self.split_column or target)
+        labels = self._labels(table, target)
         left_out = {target, self.split_column, *self.ignore}
-        columns, values = [], []
-        for name in job.track([n for n in table.header if n not in left_out], "read columns"):
-            column, numbers = self._column(table, name)
-            columns.append(column)
-            values.append(numbers)
+        columns = tuple(self._type(table, name) for name in table.header if name not in left_out)
         if not columns:
             raise DataError(f"{table.file} has no column but the target.", "Add a feature column.")
         names = tuple(column.name for column in columns)
         spec = TensorSpec(
             "features", (-1, len(names)), meaning="one row of the table", columns=names
         )
-        facts = Facts(str(table.file), spec, labels, target, tuple(columns))
-        return Samples(facts, np.stack(values, axis=1), targets, self._keys(table))
+        return Facts(str(table.file), spec, labels, target, columns)
 
-    def _table(self, file: Path) -> Table:
-        try:
-            with file.open(newline="", encoding="utf-8-sig") as stream:
-                reader = csv.reader(stream, delimiter=self._between(file), strict=True)
-                rows = [
-                    (reader.line_num, row) for row in reader if any(cell.strip() for cell in row)
-                ]
-        except FileNotFoundError as error:
-            raise DataError(f"{file} is not there.", "Check the path.") from error
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(
-                f"{file} is not a readable table: {error}.", "Save it as CSV in UTF-8."
-            ) from error
-        if not rows:
-            raise DataError(f"{file} is empty.", "Give a table with at least one row.")
-        width = len(rows[0][1])
-        header = tuple(cell.strip() for cell in rows[0][1]) if self.header else ()
-        header = header or tuple(f"c{i}" for i in range(width))
-        twice = [name for name, count in Counter(header).items() if count > 1]
-        if twice:
-            raise DataError(
-                f"{file} names column {twice[0]!r} twice.",
-                "Give every column its own name, or use --set header=false.",
-            )
-        rows = rows[1:] if self.header else rows
-        if not rows:
-            raise DataError(
-                f"{file} has a first line and no rows.",
-                "Add rows, or use --set header=false when the first line is one.",
-            )
-        for line, row in rows:
-            if len(row) != width:
-                raise DataError(
-                    f"{file}, line {line}: {len(row)} cells where the first line has {width}.",
-                    "Quote cells that contain the delimiter, or complete the row.",
-                )
-        return Table(file, header, tuple(rows))
+    def _known(self, table: Table, *names: str) -> None:
+        for name in names:
+            if name not in table.header:
+                raise UnknownNameError(f"column in {table.file}", name, table.header)
 
-    def _between(self, file: Path) -> str:
-        return self.delimiter or ("\t" if file.suffix.lower() == ".tsv" else ",")
-
-    def _targets(self, table: Table, target: str) -> tuple[tuple[str, ...], NDArray[Any]]:
-        texts = complete(table, target, "target")
-        values = sorted(set(texts))
+    def _labels(self, table: Table, target: str) -> tuple[str, ...]:
+        """The classes; none when the target is a number to predict."""
+        texts = [cell for _, cell in table.complete(target, "target")]
+        spelled = spelling(texts)
+        values = {spelled(text) for text in set(texts)}
         if len(values) < 2:
             raise DataError(
                 f"{table.file}: the target {target!r} has one class only ({', '.join(values)}).",
                 "Choose another target, or add rows of another class.",
             )
-        numbers = [number(text) for text in texts]
         few = len(values) <= min(CLASSES, len(texts) // 2)
-        whole = all(value is not None and value.is_integer() for value in numbers)
-        named = target in self.categories or None in numbers or (whole and few)
-        if not named:
-            return (), np.array(numbers, np.float32)
+        words = any(number(value) is None for value in values)
+        if not (target in self.categories or words or (few and all(map(whole, values)))):
+            return ()
         if len(values) > len(texts) // 2:
             raise DataError(
                 f"{table.file}: almost every row has a target {target!r} of its own.",
                 "Choose a column with few different values, or one of numbers.",
             )
-        labels = sorted(values, key=lambda text: (number(text) or 0.0, text))
-        index = {label: i for i, label in enumerate(labels)}
-        return tuple(labels), np.array([index[text] for text in texts], np.int64)
+        return tuple(sorted(values, key=lambda text: (number(text) or 0.0, text)))
 
-    def _column(self, table: Table, name: str) -> tuple[Column, NDArray[np.float32]]:
-        cells = table.cells(name)
-        present = [(line, cell) for line, cell in cells if cell.lower() not in MISSING]
-        numeric = sum(number(cell) is not None for _, cell in present)
-        if name in self.categories or numeric <= MOSTLY * len(present):
-            values = tuple(sorted({cell for _, cell in present}))
-            index = {value: float(i) for i, value in enumerate(values)}
-            codes = [index.get(cell, math.nan) for _, cell in cells]
-            return Column(name, "category", values), np.array(codes, np.float32)
-        for line, cell in present:
-            if number(cell) is None:
-                raise DataError(
-                    f"{table.file}, line {line}: {cell!r} in number column {name!r}.",
-                    "Correct the cell, empty it if the value is missing, or read the column as "
-                    f"categories with --set categories={name}.",
-                )
-        found = [math.nan if cell.lower() in MISSING else number(cell) for _, cell in cells]
-        return Column(name, "number"), np.array(found, np.float32)
+    def _type(self, table: Table, name: str) -> Column:
+        present = [cell for _, cell in table.cells(name) if not missing(cell)]
+        numeric = sum(number(cell) is not None for cell in present)
+        if name not in self.categories and numeric > MOSTLY * len(present):
+            return Column(name, "number")
+        spelled = spelling(present)
+        return Column(name, "category", tuple(sorted({spelled(cell) for cell in set(present)})))
+
+    def _targets(self, table: Table, facts: Facts) -> NDArray[Any]:
+        table.complete(facts.target, "target")
+        if not facts.labels:
+            return encoded(table, Column(facts.target, "number"))
+        return encoded(table, Column(facts.target, "category", facts.labels)).astype(np.int64)
 
     def _keys(self, table: Table) -> NDArray[Any] | None:
         if not self.split_column:
             return None
-        texts = complete(table, self.split_column, "split column")
+        if self.split == "time":
+            return table.times(self.split_column)
+        texts = [cell for _, cell in table.complete(self.split_column, "split column")]
         numbers = [number(text) for text in texts]
         return np.array(texts if None in numbers else numbers)
 
 
-def complete(table: Table, name: str, purpose: str) -> list[str]:
-    """The cells of a column that may have no gaps."""
-    cells = table.cells(name)
+def encoded(table: Table, column: Column, guessed: bool = False) -> NDArray[np.float32]:
+    """A column of the table as numbers; a category is its index, a gap not-a-number.
+
+    Args:
+        table: that has the column.
+        column: its type and categories.
+        guessed: the type comes from these very cells, so the user may know better.
+    """
+    spelled = spelling(column.values)
+    index = {spelled(value): float(i) for i, value in enumerate(column.values)}
+
+    def code(cell: str) -> float | None:
+        if missing(cell):
+            return math.nan
+        return number(cell) if column.type == "number" else index.get(spelled(cell))
+
+    cells = table.cells(column.name)
+    found = {cell: code(cell) for cell in {cell for _, cell in cells}}
     for line, cell in cells:
-        if cell.lower() in MISSING:
-            raise DataError(
-                f"{table.file}, line {line}: the {purpose} {name!r} is missing.",
-                "Fill it in, or delete the row.",
-            )
-    return [cell for _, cell in cells]
+        if found[cell] is None:
+            raise misfit(f"{table.file}, line {line}: {cell!r} in", column, guessed)
+    return np.array([found[cell] for _, cell in cells], np.float32)
 
 
-def number(text: str) -> float | None:
-    """The number that `text` is; None for words, and for what no float32 can hold."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if abs(value) <= LARGEST else None
+def misfit(where: str, column: Column, guessed: bool) -> DataError:
+    if column.type == "category":
+        return DataError(
+            f"{where} column {column.name!r} is none of {told(column.values)}.",
+            "Correct the cell, or delete the row: the model has learned no other value.",
+        )
+    else_words = f" Or read them as words: --set categories={column.name}." if guessed else ""
+    return DataError(
+        f"{where} number column {column.name!r}.",
+        f"Correct the cell, or empty it if the value is missing.{else_words}",
+    )

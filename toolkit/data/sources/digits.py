@@ -28,7 +28,9 @@ class Digits(Source):
     def accepts(cls, location: str) -> bool:
         return location == "digits"
 
-    def read(self, location: str, target: str | None, job: Job) -> Samples:
+    def read(
+        self, location: str, target: str | None, job: Job, like: Facts | None = None
+    ) -> Samples:
         from sklearn.datasets import load_digits
 
         job.step("read digits", 0, 1)
