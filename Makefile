@@ -6,6 +6,7 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYTHON APT
+YOUR_PATH := $(PATH)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
@@ -37,7 +38,7 @@ $(WEB_BUILT): web/node_modules/.package-lock.json $(WEB_SOURCES) | setup
 
 demo: web ## Run the whole line on real data, into demo/
 	@.ci/setup system browser
-	@$(BIN)/sanderling demo
+	@PATH='$(YOUR_PATH)' $(BIN)/sanderling demo  # its last lines are commands for you to type
 
 test: web ## Run all tests
 	@.ci/setup system browser window

@@ -115,10 +115,10 @@ def gist(entry: Entry) -> str:
             network = (facts["network"] or {}).get("name", "ONNX graph")
             return f"{network}, by {entry.verb}"
         case "artifacts":
-            held = "equal to its model" if facts["parity"]["passed"] else "NOT equal to its model"
-            return f"{facts['format']}, {facts['size_bytes']:,} bytes, {held}"
+            fault = "" if facts["parity"]["passed"] else ", NOT equal to its model"
+            return f"{facts['format']}, {facts['size_bytes']:,} bytes{fault}"
         case "packages":
-            return f"{facts['served_as']} {facts['version']} for {facts['target']}"
+            return f"for {facts['target']}, as {facts['served_as']}"
         case _:
             return f"{facts['target']} at {facts['address']}"
 

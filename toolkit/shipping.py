@@ -231,7 +231,8 @@ def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -
         raise RecipeError(f"{hours:g} hours are no time to look back.", "Try --hours 24.")
     since = datetime.now(UTC) - timedelta(hours=hours)
     store = Store(shelves.telemetry)
-    packages = packages_of(shelves, name)
+    known = packages_by_version(shelves)
+    packages = those_named(shelves, known, name)
     served = sorted({served for served, _ in packages})
     job.step("read telemetry", 0, 2)
     seen = {(model, *ran) for model in served for ran in store.versions(model, since)}
@@ -249,7 +250,7 @@ def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -
     ]
     job.step("compare profiles", 1, 2)
     report = compare(fleets, alpha=alpha, model=", ".join(served))
-    strange = sorted({device for model, device, ran in seen if (model, ran) not in packages})
+    strange = sorted({device for model, device, ran in seen if (model, ran) not in known})
     if strange:
         note = f"Of versions without a package here, not compared: {', '.join(strange)}."
         report = replace(report, note=f"{report.note} {note}".strip())
@@ -257,21 +258,29 @@ def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -
     return report
 
 
-def packages_of(shelves: Workspace, name: str) -> dict[tuple[str, str], Entry]:
-    """Packages of that name, of that model or served as that, by served name and version."""
+Packages = dict[tuple[str, str], Entry]  # by served name and version
+
+
+def packages_by_version(shelves: Workspace) -> Packages:
+    """Every package that a device may run; of two with the same model the newer one."""
     known = {entry.digest: entry for entry in shelves.entries("packages")}
     for device in shelves.entries("devices"):
         # it runs its package even when that name has been given to another one since
         made_from = [shelves.entry(digest) for digest in device.parents]
         known |= {entry.digest: entry for entry in made_from if entry.kind == "packages"}
-    found = {}
-    for packed in sorted(known.values(), key=lambda entry: entry.created):
-        if name in {packed.name, packed.facts["served_as"], *models_in(shelves, packed)}:
-            found[packed.facts["served_as"], packed.facts["version"]] = packed  # the newest stays
+    in_order = sorted(known.values(), key=lambda entry: entry.created)
+    return {(packed.facts["served_as"], packed.facts["version"]): packed for packed in in_order}
+
+
+def those_named(shelves: Workspace, packages: Packages, name: str) -> Packages:
+    """Packages of that name, of that model or served as that."""
+    found = {
+        key: packed
+        for key, packed in packages.items()
+        if name in {packed.name, packed.facts["served_as"], *models_in(shelves, packed)}
+    }
     if not found:
-        raise UnknownNameError(
-            "packaged model", name, sorted({entry.facts["served_as"] for entry in known.values()})
-        )
+        raise UnknownNameError("packaged model", name, sorted({served for served, _ in packages}))
     return found
 
 

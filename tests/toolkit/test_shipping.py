@@ -103,8 +103,10 @@ def test_a_name_means_the_model_and_what_was_compressed_from_it_but_not_its_succ
     packed(workspace, small, "2")
     packed(workspace, model(workspace, "again-small", "compress", again), "3")
 
+    packages = shipping.packages_by_version(workspace)
+
     found = {
-        name: {version for _, version in shipping.packages_of(workspace, name)}
+        name: {version for _, version in shipping.those_named(workspace, packages, name)}
         for name in ("reader", "small", "again", "digits", "small-2", "first")
     }
 
@@ -117,7 +119,22 @@ def test_a_name_means_the_model_and_what_was_compressed_from_it_but_not_its_succ
         "first": {"1"},
     }
     with pytest.raises(UnknownNameError, match="'redaer'"):
-        shipping.packages_of(workspace, "redaer")
+        shipping.those_named(workspace, packages, "redaer")
+
+
+def test_a_version_that_was_not_asked_about_is_not_called_unknown(
+    workspace: Workspace, report: Report
+) -> None:
+    reader = model(workspace, "reader", "train")
+    packed(workspace, reader, "1")
+    packed(workspace, model(workspace, "other", "train"), "2")
+    report("porch", "1")
+    report("yard", "2")
+
+    found = watch(workspace, "reader")
+
+    assert {row.device for row in found.rows} == {"porch"}
+    assert "yard" not in found.note
 
 
 def test_a_device_whose_package_lost_its_name_to_another_is_still_seen(
