@@ -27,6 +27,7 @@ from toolkit.training.fit import Fitted
 SETTINGS = Settings(epochs=5, batch_size=256, seed=4)
 
 CHILD = """
+import json
 import sys
 from pathlib import Path
 from edge_targets.runtime.events import QUIET, Job
@@ -45,7 +46,7 @@ def wait_in_the_fourth_epoch(event):
 seen = []
 data = Digits().dataset("digits", "digits", None, QUIET)
 blank = Model(data.signature(), SmallCnn(channels=(4,), hidden=8), fit_features(data), data=data)
-settings = Settings(**eval(sys.argv[2], {}))
+settings = Settings(**json.loads(sys.argv[2]))
 fit(blank, settings, Job(wait_in_the_fourth_epoch), Path(sys.argv[1]))
 """
 
@@ -132,7 +133,7 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best(
 
 def test_a_killed_run_goes_on_and_ends_like_the_unbroken_one(blank: Model, tmp_path: Path) -> None:
     checkpoint = tmp_path / "run.pt"
-    words = [sys.executable, "-c", CHILD, str(checkpoint), repr(SETTINGS.model_dump())]
+    words = [sys.executable, "-c", CHILD, str(checkpoint), SETTINGS.model_dump_json()]
     child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout
     assert child.stdin
