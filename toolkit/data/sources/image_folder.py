@@ -24,12 +24,13 @@ PIXELS = 64 << 20  # of one image: more is a decompression bomb, not a photo
 CHANNELS = {"rgb": 3, "grey": 1}
 DAMAGED = (
     OSError,
-    AttributeError,
-    KeyError,
-    IndexError,
     ValueError,
     TypeError,
     SyntaxError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
     struct.error,
 )
 """What Pillow raises for bytes that are not what they should be, found by damaging pictures."""
