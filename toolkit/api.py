@@ -8,7 +8,7 @@ the current folder.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -517,11 +517,16 @@ def demo(directory: Path | None = None, /, *, workspace: Folder = None, job: Job
     return run(directory or workspace or Path("demo"), job)
 
 
-def gui(*, workspace: Folder = None, theme: str = "system", job: Job = QUIET) -> None:
+def gui(
+    *,
+    workspace: Folder = None,
+    theme: Literal["system", "light", "dark"] = "system",
+    job: Job = QUIET,
+) -> None:
     """Open the window.
 
     Args:
-        theme: system, light or dark.
+        theme: the window's colours; system is what was last chosen in it.
     """
     import subprocess
     import sys
@@ -531,4 +536,9 @@ def gui(*, workspace: Folder = None, theme: str = "system", job: Job = QUIET) ->
         raise EdgeError("The window is not installed.", "pip install 'sanderling[gui]'")
     # a program of its own: `toolkit` does not know `gui`
     words = ["--workspace", str(workspace)] if workspace else []
-    subprocess.run([sys.executable, "-m", "gui", "--theme", theme, *words], check=False)
+    done = subprocess.run([sys.executable, "-m", "gui", "--theme", theme, *words], check=False)
+    if done.returncode:
+        raise EdgeError(
+            f"The window ended with code {done.returncode}; what it said stands above.",
+            "Is there a screen? `sanderling doctor` names the libraries it needs.",
+        )

@@ -144,6 +144,7 @@ def test_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
         ["list", "a", "b"],
         ["show", ""],
         ["compress", "m", "--name", "x"],
+        ["gui", "--theme", "pink"],
     ],
 )
 def test_wrong_usage_exits_with_2(words: list[str], folder: Path) -> None:
@@ -151,6 +152,17 @@ def test_wrong_usage_exits_with_2(words: list[str], folder: Path) -> None:
     told = json.loads(sanderling(*words, "--json", folder=folder).stdout)
 
     assert told["error"]["kind"] == "usage"
+
+
+def test_a_window_that_cannot_open_is_a_failure(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "no-such-platform")
+
+    done = sanderling("gui", folder=folder)
+
+    assert done.returncode == 1
+    assert lines(done.stderr)[-2].startswith("The window ended with code")
 
 
 def test_help_and_version_are_json_when_asked_for() -> None:
