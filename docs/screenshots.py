@@ -3,7 +3,7 @@
     python docs/screenshots.py WORKSPACE [--out docs/images] [--live]
 
 Draws under Xvfb where it is installed, else with Qt's offscreen platform. With `--live` the
-pages first do their work (train, compress, build), and what they make stays in the workspace.
+pages first do their work (train, compress, build, search, diagnose), and what they make stays in the workspace.
 """
 
 import argparse
@@ -20,6 +20,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 1280, 820
+PICTURES = (
+    "overview", "train", "compress", "compress-search", "compress-diagnose", "deploy", "monitor",
+)  # fmt: skip
 LIMIT_S = 300  # the longest job of --live
 PAINT_S = 0.4  # what a page needs to be drawn after its last answer
 
@@ -97,8 +100,8 @@ def inside(chosen: argparse.Namespace) -> int:
 
         chosen.out.mkdir(parents=True, exist_ok=True)
         settle()
-        for name in ("overview", "train", "compress", "deploy", "monitor"):
-            page: Any = window.visit(name)
+        for name in PICTURES:
+            page: Any = window.visit(name.partition("-")[0])
             settle()
             for step in steps(name, page, chosen.live):
                 step()
@@ -120,13 +123,13 @@ def steps(name: str, page: Any, live: bool) -> list[Callable[[], object]]:
         return [lambda: page.table.select(found[-1])] if found else []
     if name == "monitor":
         return [page.watch] if page.session.names("packages") else []
-    if not live:
-        return []
-    if name == "train":
-        return [page.start.trigger]
-    if name == "compress":
-        return [page.compress.trigger, page.build.trigger]
-    return []
+    if name == "compress-search":
+        return [lambda: page.segments.setCurrentIndex(1), *([page.search.main.trigger] * live)]
+    if name == "compress-diagnose":
+        return [lambda: page.segments.setCurrentIndex(2), *([page.diagnose.main.trigger] * live)]
+    if name == "compress" and live:
+        return [page.recipe.main.trigger, page.recipe.files.build.trigger]
+    return [page.start.trigger] if name == "train" and live else []
 
 
 if __name__ == "__main__":

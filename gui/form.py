@@ -1,13 +1,18 @@
-"""A form made of a parameter class: its JSON schema says the fields, their ranges and meaning."""
+"""A form made of a parameter class: its JSON schema says the fields, their ranges and meaning.
+
+A text field that names something offers what there is of it where its schema says of what kind:
+`Field(json_schema_extra={"names": "models"})`.
+"""
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from PySide6.QtCore import QLocale, Qt, Signal, SignalInstance
+from PySide6.QtCore import QLocale, Signal, SignalInstance
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -21,8 +26,9 @@ from PySide6.QtWidgets import (
 )
 
 from gui import wording
+from gui.widgets.choice import Choice
 from gui.widgets.command import Incomplete
-from gui.widgets.rows import add_row, empty_rows
+from gui.widgets.rows import add_row, empty_rows, steady
 
 Schema = dict[str, Any]
 INT_LIMIT = 2**31 - 1  # what a QSpinBox can hold
@@ -40,6 +46,14 @@ class Field:
     read: Callable[[], Any]
     write: Callable[[Any], object]
     changed: SignalInstance
+
+
+@dataclass(frozen=True)
+class NameField(Field):
+    """A field that names something saved; `kind` says what, as "models"."""
+
+    kind: str
+    offer: Callable[[Sequence[str]], object]
 
 
 class RealBox(QDoubleSpinBox):
@@ -141,6 +155,19 @@ def text_field(schema: Schema) -> Field:
     return Field(box, read, write, box.textChanged)
 
 
+def name_field(schema: Schema) -> Field:
+    """One of the things of a kind, or none of them: what that means, its description says."""
+    box = Choice("", automatic="Default")
+    return NameField(
+        box,
+        lambda: box.chosen,
+        lambda value: box.prefer(str(value)) if value else box.choose(""),
+        box.currentIndexChanged,
+        schema["names"],
+        box.offer,
+    )
+
+
 MAKERS: dict[str, Callable[[Schema], Field]] = {
     "integer": integer_field,
     "number": number_field,
@@ -151,6 +178,8 @@ MAKERS: dict[str, Callable[[Schema], Field]] = {
 def make_field(schema: Schema) -> Field:
     if "enum" in schema or "const" in schema:
         return enum_field(schema)
+    if "names" in schema:
+        return name_field(schema)
     if schema.get("optional"):
         return text_field(schema)
     return MAKERS.get(schema.get("type", ""), text_field)(schema)
@@ -189,11 +218,22 @@ class Form(QWidget):
         widget.setAccessibleName(title)
         widget.setAccessibleDescription(meaning)
         if isinstance(widget, QAbstractSpinBox | QComboBox):
-            widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            widget.wheelEvent = lambda event: event.ignore()  # type: ignore[method-assign]
+            steady(widget)
         field.changed.connect(self.changed)
         self.fields[name] = field
         add_row(rows, title, widget, meaning)
+
+    def offer(self, kind: str, names: Sequence[str]) -> None:
+        """What there is of a kind now, for the fields that name one."""
+        for field in self.fields.values():
+            if isinstance(field, NameField) and field.kind == kind:
+                field.offer(names)
+
+    def copy(self, other: "Form") -> None:
+        """Take over what another form of the same class says, as far as it can be read."""
+        for name, field in self.fields.items():
+            with suppress(ValueError):
+                field.write(other.fields[name].read())
 
     def values(self) -> dict[str, Any]:
         """All fields, checked by their class; `Incomplete` names the first that is wrong."""

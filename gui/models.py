@@ -18,16 +18,22 @@ from gui.theme import Tone
 
 Row = Mapping[str, Any]
 Index = QModelIndex | QPersistentModelIndex
-Kind = Literal["text", "number", "count", "size", "percent", "moment", "state"]
+Kind = Literal[
+    "text", "number", "count", "size", "percent", "points", "decibels", "ms", "moment", "state"
+]
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
 TONE_ROLE = Qt.ItemDataRole.UserRole + 1
+BAR_ROLE = Qt.ItemDataRole.UserRole + 2
 
 FORMATS: dict[str, Callable[[Any], str]] = {
     "number": wording.number,
     "count": wording.count,
     "size": wording.size,
     "percent": wording.percent,
+    "points": wording.points,
+    "decibels": wording.decibels,
+    "ms": wording.milliseconds,
     "moment": wording.moment,
 }
 TONES: dict[str, Tone] = {
@@ -38,6 +44,12 @@ TONES: dict[str, Tone] = {
     "not checked": "muted",
     "alarm": "bad",
     "failed": "bad",
+    "fits": "good",
+    "kept": "good",
+    "over": "muted",
+    "put back": "muted",
+    "too much": "bad",
+    "held": "good",
     "unreachable": "bad",
 }
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -54,6 +66,8 @@ class Column:
     value: Callable[[Row], Any] | None = None
     stretch: int = 1
     sample: str = ""  # a text that must not be shortened; the rest shares what room is left
+    bar: bool = False  # draw the figure as a bar too, the longest for the largest of the column
+    tip: Callable[[Row], str] | None = None  # what the tooltip says; else what the cell shows
 
     def read(self, row: Row) -> Any:
         return self.value(row) if self.value else row.get(self.key)
@@ -72,7 +86,7 @@ class Column:
 
     @property
     def alignment(self) -> Qt.AlignmentFlag:
-        return RIGHT if self.kind in ("number", "count", "size", "percent") else LEFT
+        return RIGHT if self.kind in FORMATS and self.kind != "moment" else LEFT
 
 
 class Rows(QAbstractTableModel):
@@ -82,10 +96,14 @@ class Rows(QAbstractTableModel):
         super().__init__(parent)
         self.columns = tuple(columns)
         self.rows: tuple[Row, ...] = ()
+        self._largest: dict[str, float] = {}  # of each column with bars
 
     def fill(self, rows: Sequence[Row]) -> None:
         self.beginResetModel()
         self.rows = tuple(rows)
+        for column in self.columns:
+            if column.bar:
+                self._largest[column.key] = max((column.read(r) or 0 for r in rows), default=0)
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
@@ -107,8 +125,12 @@ class Rows(QAbstractTableModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         column, row = self.columns[index.column()], self.rows[index.row()]
+        if role == Qt.ItemDataRole.ToolTipRole and column.tip:
+            return column.tip(row)
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return column.show(row)
+        if role == BAR_ROLE and column.bar:
+            return max(0.0, (column.read(row) or 0) / (self._largest[column.key] or 1))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return column.alignment
         if role == TONE_ROLE and column.kind == "state":

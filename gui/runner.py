@@ -48,8 +48,9 @@ def read_line(line: bytes) -> Event | Outcome | Problem | None:
             return Problem(message, str(rest.get("hint") or ""))
         case {"message": str(message), **rest}:
             done, total = rest.get("done", 0), rest.get("total", 0)
-            if isinstance(done, int) and isinstance(total, int):
-                return Event(message, done, total)
+            facts = rest.get("facts", {})
+            if isinstance(done, int) and isinstance(total, int) and isinstance(facts, dict):
+                return Event(message, done, total, facts)
     return None
 
 

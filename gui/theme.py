@@ -115,8 +115,15 @@ QPushButton[role="quiet"]:focus { border-color: $accent; }
 QPushButton:disabled, QPushButton[role="primary"]:disabled { background: $well; color: $muted;
   border-color: $line; }
 QPushButton[role="quiet"]:disabled { background: transparent; border-color: transparent; }
+QTabBar { font-weight: 500; }
+QTabBar::tab { background: transparent; color: $muted; border: 1px solid transparent;
+  border-radius: 7px; padding: 5px 13px; margin-right: 4px; }
+QTabBar::tab:hover { background: $hover; }
+QTabBar::tab:selected { background: $selected; color: $accent; }
+QTabBar::tab:selected:focus { border-color: $accent; }
 QTableView { background: transparent; alternate-background-color: $alternate; border: none;
   selection-background-color: $selected; selection-color: $text; }
+QAbstractScrollArea::corner { background: transparent; border: none; }
 QTableView::item { padding: 2px 8px; border-bottom: 1px solid $line; }
 QTableView::item:selected { background: $selected; color: $text; }
 QHeaderView { background: transparent; }

@@ -6,10 +6,15 @@ from typing import Any
 NARROW = "\u202f"  # a narrow no-break space parts thousands, and a figure from its unit
 SPELLED = {
     "cnn": "CNN", "mlp": "MLP", "onnx": "ONNX", "tflite": "TFLite", "csv": "CSV", "psi": "PSI",
-    "pi": "Pi", "sha256": "SHA-256", "url": "URL",
+    "pi": "Pi", "sha256": "SHA-256", "url": "URL", "svd": "SVD", "cp": "CP", "qat": "QAT",
+    "mse": "MSE", "sqnr": "SQNR",
 }  # fmt: skip
 """Words that are not written like others."""
-NAMES = {"kolmogorov_smirnov": "Kolmogorov-Smirnov", "size_bytes": "Size"}
+NAMES = {
+    "kolmogorov_smirnov": "Kolmogorov-Smirnov", "size_bytes": "Size", "minmax": "Min/max",
+    "qat": "Quantization-aware training",
+}  # fmt: skip
+MINUS = "\u2212"
 NOTHING = "\u2013"  # an en dash: there is no figure
 
 
@@ -35,6 +40,35 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}{NARROW}%"
 
 
+def points(value: float | None) -> str:
+    """A difference of shares in points, with a minus sign: `0.0123` is "1.23"."""
+    if value is None:
+        return NOTHING
+    shown = f"{100 * value:.2f}"
+    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", MINUS)
+
+
+def decibels(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f}".replace("-", MINUS)
+
+
+def milliseconds(value: float | None) -> str:
+    """`0.0312` is "0.031 ms"."""
+    if value is None:
+        return NOTHING
+    return f"{value:.{2 if value < 1 else 3}g}{NARROW}ms"
+
+
+def change(before: float | None, after: float | None) -> str:
+    """What became of an amount: "69 % less"."""
+    if not before or after is None:
+        return ""
+    share = 100 * (after / before - 1)
+    if abs(share) < 0.5:
+        return "unchanged"
+    return f"{abs(share):.0f}{NARROW}% {'less' if share < 0 else 'more'}"
+
+
 def number(value: float | None) -> str:
     """Three significant figures, no exponent where it can be helped."""
     if value is None:
@@ -58,6 +92,12 @@ def words(name: str) -> str:
     parts = [SPELLED.get(word, word) for word in name.replace("_", " ").split()]
     spaced = " ".join(parts)
     return spaced if parts and parts[0] in SPELLED.values() else spaced[:1].upper() + spaced[1:]
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital, unless it begins with a name such as `net-int8`."""
+    first = text.partition(" ")[0].rstrip(":,;")
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
 
 
 def moment(text: str) -> str:

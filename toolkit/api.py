@@ -8,7 +8,7 @@ the current folder.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,9 @@ from edge_targets.runtime.errors import EdgeError, UsageError
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import results as r
 from toolkit.report import Report, Result
+
+if TYPE_CHECKING:
+    from toolkit.evaluation.gate import Gate
 
 __all__ = [
     "build",
@@ -31,6 +34,7 @@ __all__ = [
     "device_remove",
     "device_status",
     "device_stop",
+    "diagnose",
     "doctor",
     "flash",
     "gui",
@@ -40,6 +44,7 @@ __all__ = [
     "measure",
     "package",
     "retrain",
+    "search",
     "serve",
     "show",
     "train",
@@ -51,6 +56,10 @@ Folder = Annotated[
     Path | None,
     Parameter(help="the workspace; unless given, the nearest folder with sanderling.toml"),
 ]
+Drop = Annotated[str | None, Parameter(show_default=False)]
+Sureness = Annotated[str, Parameter()]
+Size = Annotated[str | None, Parameter(show_default=False)]
+Columns = Annotated[Sequence[str], Parameter(show_default=False)]
 Words = Annotated[Sequence[str], Parameter(metavar="KEY=VALUE", show_default=False)]
 
 
@@ -86,7 +95,8 @@ def data_add(
     """Read a dataset, split it and keep it in the workspace.
 
     Args:
-        source: `digits` (built in), a .csv file, or a folder with one folder of images a class.
+        source: `digits` (built in), a .csv file, or a folder of images or of WAV files with one
+            folder a class; WAV files may be named LABEL_GROUP_INDEX.wav instead.
         name: what to call it.
         target: the column to predict, for tables.
         like: read it with the columns, categories and classes of this dataset, so that a model
@@ -95,7 +105,7 @@ def data_add(
     """
     from toolkit import shelf
     from toolkit.data.sources import source_for, sources
-    from toolkit.describe import dataset_info
+    from toolkit.describe import dataset_info, network_for
     from toolkit.parameters import from_words
     from toolkit.workspace import Workspace, check_name
 
@@ -107,7 +117,7 @@ def data_add(
     chosen = reader.model_dump(mode="json")
     parameters = {"source": source, "target": target, "like": like, **chosen}
     shelf.save_dataset(shelves, data, "data add", parameters)
-    network = "small_cnn" if len(data.facts.input.shape) == 4 else "mlp"
+    network = network_for(data.facts)
     return dataset_info(data, f"sanderling train {name} --network {network} --name {name}-model")
 
 
@@ -139,7 +149,8 @@ def train(
     Args:
         data: the dataset to learn from.
         name: what to call the model.
-        network: small_cnn for images, mlp for tables.
+        network: small_cnn for images, mlp for tables, ds_cnn for sounds; `sanderling list networks`
+            names all.
         set: a parameter of the network or of the training, such as epochs=40; may be repeated.
             `sanderling show networks/small_cnn` names them.
     """
@@ -161,7 +172,7 @@ def import_(
     """Take over a model that was made elsewhere.
 
     Args:
-        file: the model file (ONNX).
+        file: the model file (ONNX, or TFLite in float).
         name: what to call the model.
         data: a dataset of the workspace with the model's inputs: brings names, units and
             classes, and makes compression and measuring possible.
@@ -180,10 +191,16 @@ def compress(
     passes: str | None = None,
     recipe: Path | None = None,
     data: str | None = None,
+    max_drop: Drop = None,
+    confidence: Sureness = "95%",
+    slice: Columns = (),  # noqa: A002 - the word users type
+    strict: bool = False,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Compressed:
-    """Make a model smaller or faster, pass by pass, and tell what each one brought.
+    """Make a model smaller or faster, pass by pass, and tell what each one did to every layer.
+
+    Exits with 3, and keeps nothing, when it may lose more than --max-drop.
 
     Args:
         model: the model to start from; it stays as it is.
@@ -191,15 +208,143 @@ def compress(
         passes: names of passes with their defaults, in order, with commas between them.
         recipe: a TOML file of passes with parameters, instead of --passes.
         data: calibrate with this dataset instead of the one the model learned from.
+        max_drop: what it may lose, such as 1%: of accuracy, or of R² for numbers.
+        confidence: how sure it must be that no more is lost.
+        slice: a column, or `group`, none of whose values may surely lose more; may be repeated.
+        strict: exit with 3 also when a pass changed nothing.
     """
-    from toolkit import journeys
+    from toolkit import compression
     from toolkit.recipe import Recipe
     from toolkit.workspace import Workspace
 
     if (passes is None) == (recipe is None):
         raise UsageError("Say either --passes or --recipe.", "For example: --passes quantize_int8.")
     steps = Recipe.from_file(recipe) if recipe else Recipe.of_names(passes or "")
-    return journeys.compress(Workspace.find(workspace), model, steps, data, name, job)
+    gate = gate_of(max_drop, confidence) if max_drop else None
+    return compression.compress(
+        Workspace.find(workspace), model, steps, data, name, job, gate, slice, strict
+    )
+
+
+def diagnose(
+    model: str,
+    /,
+    *,
+    data: str,
+    recipe: Path | None = None,
+    repair: bool = False,
+    name: str | None = None,
+    max_drop: Drop = "1%",
+    confidence: Sureness = "95%",
+    slice: Columns = (),  # noqa: A002 - the word users type
+    max_size: Size = None,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Diagnosed:
+    """Tell which layers int8 quantization hurts, the worst first, and mend just those.
+
+    With --repair it exits with 3, and keeps nothing, when it may still lose more than --max-drop.
+
+    Args:
+        model: the float model.
+        data: the dataset to measure on.
+        recipe: a TOML file whose quantize_int8 is looked into; its defaults unless given.
+        repair: lift the guilty layers one after another until no more than --max-drop is lost.
+        name: with --repair: what to call the repaired model; MODEL-repaired unless given.
+        max_drop: what the repaired model may lose, such as 1%.
+        confidence: how sure it must be that no more is lost.
+        slice: a column, or `group`, none of whose values may surely lose more; may be repeated.
+        max_size: with --repair: of the repaired model's ONNX graph, such as 60kB.
+    """
+    from toolkit import diagnosis
+    from toolkit.quantities import size_bytes
+    from toolkit.recipe import Recipe
+    from toolkit.workspace import Workspace
+
+    return diagnosis.diagnose(
+        Workspace.find(workspace),
+        model,
+        data,
+        Recipe.from_file(recipe) if recipe else None,
+        gate_of(max_drop, confidence),
+        repair,
+        name,
+        size_bytes(max_size, "--max-size") if max_size else None,
+        slice,
+        job,
+    )
+
+
+def search(
+    model: str,
+    /,
+    *,
+    data: str,
+    target: str = "simulator",
+    device: str | None = None,
+    max_size: Size = None,
+    max_latency: Annotated[str | None, Parameter(help="of one prediction, such as 5ms")] = None,
+    max_ram: Size = None,
+    max_drop: Drop = "1%",
+    confidence: Sureness = "95%",
+    trials: int = 40,
+    time: Annotated[str | None, Parameter(help="to stop after, such as 10min")] = None,
+    name: str | None = None,
+    families: str | None = None,
+    seed: int = 0,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Searched:
+    """Search for the best recipe and runtime within a budget.
+
+    Typed again it goes on where it was; typed in a second terminal, both share the work. Exits
+    with 3 when nothing fits.
+
+    Args:
+        model: the model to start from.
+        data: the dataset to measure on.
+        target: what the model is for; `sanderling list targets` names them.
+        device: a device of the workspace to measure on, instead of an estimate.
+        max_size: of the compiled file, such as 200kB.
+        max_ram: that the runtime may need for the model, such as 8MB.
+        max_drop: what may be lost, such as 1%.
+        confidence: how sure it must be that no more is lost.
+        trials: models to try in all.
+        name: of the study; MODEL-TARGET unless given.
+        families: names of passes to choose from, with commas between them; all unless given.
+        seed: of the search.
+    """
+    from toolkit import search as searching
+    from toolkit.quantities import milliseconds, seconds, size_bytes
+    from toolkit.workspace import Workspace
+
+    options = searching.Options(
+        target=target,
+        device=device,
+        max_size=size_bytes(max_size, "--max-size") if max_size else None,
+        max_latency_ms=milliseconds(max_latency, "--max-latency") if max_latency else None,
+        max_ram=size_bytes(max_ram, "--max-ram") if max_ram else None,
+        gate=gate_of(max_drop, confidence),
+        trials=trials,
+        time_s=seconds(time, "--time") if time else None,
+        study=name,
+        families=tuple(families.split(",")) if families else (),
+        seed=seed,
+    )
+    return searching.search(Workspace.find(workspace), model, data, options, job)
+
+
+def gate_of(max_drop: str | None, confidence: str) -> "Gate":
+    """Of what a user typed."""
+    from toolkit.evaluation.gate import Gate
+    from toolkit.parameters import checked
+    from toolkit.quantities import share
+
+    values = {
+        "max_drop": share(max_drop or "0", "--max-drop"),
+        "confidence": share(confidence, "--confidence"),
+    }
+    return checked(Gate, values, "--max-drop and --confidence")
 
 
 def build(
@@ -254,10 +399,15 @@ def package(
     name: str | None = None,
     serve_as: str | None = None,
     reference: str | None = None,
+    max_drop: Drop = None,
+    confidence: Sureness = "95%",
+    slice: Columns = (),  # noqa: A002 - the word users type
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Packaged:
     """Pack an artifact into one signed file with all that a device needs.
+
+    Exits with 3, and packs nothing, when it may lose more than --max-drop.
 
     Args:
         artifact: a file made by `build` that answers like its model.
@@ -266,12 +416,16 @@ def package(
         serve_as: the name a device serves the model by; the model's own unless given.
         reference: the dataset that live windows are compared with; the newest one that the model
             learned from unless given.
+        max_drop: what it may lose against the float model it comes from, such as 1%.
+        confidence: how sure it must be that no more is lost.
+        slice: a column, or `group`, none of whose values may surely lose more; may be repeated.
     """
     from toolkit import shipping
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    return shipping.package(shelves, artifact, target, name, serve_as, job, reference)
+    gate = gate_of(max_drop, confidence) if max_drop else None
+    return shipping.package(shelves, artifact, target, name, serve_as, job, reference, gate, slice)
 
 
 def deploy(

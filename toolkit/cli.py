@@ -185,7 +185,8 @@ class Driven(Script):
         return nullcontext()
 
     def listen(self, event: Event) -> None:
-        write(self.answer, {"message": event.message, "done": event.done, "total": event.total})
+        told = {"message": event.message, "done": event.done, "total": event.total}
+        write(self.answer, told | ({"facts": plain(event.facts)} if event.facts else {}))
 
     def result(self, result: Any) -> None:
         write(self.answer, {"result": plain(result)})

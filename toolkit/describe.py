@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnknownNameError
 from edge_targets.runtime.registry import Registry
-from toolkit.data.dataset import Dataset, value_range
+from toolkit.data.audio import sample_rate_of
+from toolkit.data.dataset import Dataset, Facts, value_range
 from toolkit.results import (
     ColumnInfo,
     DatasetInfo,
@@ -59,6 +60,13 @@ def dataset_info(data: Dataset, *next_commands: str) -> DatasetInfo:
         columns,
         next=next_commands,
     )
+
+
+def network_for(facts: Facts) -> str:
+    """The network to begin with."""
+    if sample_rate_of(facts.input):
+        return "ds_cnn"
+    return "small_cnn" if len(facts.input.shape) == 4 else "mlp"
 
 
 def column_info(name: str, kind: str, values: Any) -> ColumnInfo:

@@ -25,6 +25,7 @@ OLDEST, NEWEST = (3, 11), (3, 13)  # as `requires-python` says
 
 EXTRAS = {  # what a person cannot do without it, in words short enough for a table
     "train": "training",
+    "search": "searching to a budget",
     "compile": "building ONNX, TFLite",
     "collect": "telemetry, serving",
     "gui": "the window",

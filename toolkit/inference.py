@@ -18,6 +18,7 @@ from toolkit.onnx_graph import graph_of
 from toolkit.report import Latency
 
 BATCH = 256  # items an engine is given at once: bounds memory, hides the cost of a call
+RUNS, ROUNDS = 30, 3  # of a quick comparison: a tenth of a second for a small network
 TEMPORARY = Path("the folder for temporary files")  # as an error names it before it has a path
 
 
@@ -63,6 +64,12 @@ class Runner:
         durations = timed(lambda i: self.engine.run({name: items[i % len(items)]}), runs, job)
         p50, p90, p99 = np.quantile(durations, (0.5, 0.9, 0.99)) * 1e3
         return Latency(float(p50), float(p90), float(p99), self.threads, runs)
+
+
+def side_by_side(runners: Sequence[Runner], inputs: NDArray[np.float32], job: Job) -> list[float]:
+    """Median milliseconds of one prediction by each, in turn: a busy machine slows all alike."""
+    rounds = [[r.latency(inputs, job, RUNS).p50_ms for r in runners] for _ in range(ROUNDS)]
+    return [min(found) for found in zip(*rounds, strict=True)]
 
 
 def tensor(values: NDArray[Any]) -> Tensor:

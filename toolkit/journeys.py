@@ -1,4 +1,4 @@
-"""From data to a proven file: train, import, compress, build, measure, retrain, on a workspace."""
+"""From data to a proven file: train, import, build, measure, retrain, on a workspace."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from toolkit.evaluation.held_out import held_out
 from toolkit.evaluation.metrics import metric_name, quality
 from toolkit.features import fit_features
 from toolkit.formats import formats
-from toolkit.importers import import_model
+from toolkit.importers import import_model, recognised
 from toolkit.inference import Runner
 from toolkit.matching import check_fits, with_meaning
 from toolkit.measure import Subject
@@ -27,10 +27,8 @@ from toolkit.model import Model
 from toolkit.networks import networks
 from toolkit.onnx_graph import graph_of, operators
 from toolkit.parameters import from_words, split_words
-from toolkit.passes import Pass, passes
-from toolkit.recipe import Recipe
 from toolkit.report import Interval, Report
-from toolkit.results import ArtifactInfo, Built, Compressed, Imported, Retrained, StepInfo, Trained
+from toolkit.results import ArtifactInfo, Built, Imported, Retrained, Trained
 from toolkit.training import Settings, fit
 from toolkit.workspace import Entry, Workspace, check_name
 
@@ -82,10 +80,7 @@ def train(
 def run_file(shelves: Workspace, what: object) -> Path:
     """Where a training run is kept until it is done: the same run finds its own file again."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-    folder = shelves.root / "runs"
-    with storing(folder):
-        folder.mkdir(exist_ok=True)
-    return folder / f"{digest[:32]}.pt"
+    return shelves.runs() / f"{digest[:32]}.pt"
 
 
 def quality_of(runner: Runner, data: Dataset, part: str, job: Job) -> Interval:
@@ -106,7 +101,7 @@ def import_file(
     shelf.save_model(shelves, name, model, "import", parameters, sources, sources)
     return Imported(
         name,
-        "onnx",
+        recognised(file),
         model.parameters,
         tuple(input_info(spec) for spec in model.signature.inputs),
         tuple(input_info(spec) for spec in model.signature.outputs),
@@ -115,77 +110,13 @@ def import_file(
     )
 
 
-def loaded(
-    shelves: Workspace, name: str, data_name: str | None
-) -> tuple[Entry, Model, tuple[Entry, ...]]:
-    """A model with the data it learned from, or with the dataset that is named instead.
-
-    Last, what is made with it is made from: the model, and that dataset.
-    """
-    entry = shelves.get("models", name)
-    model = shelf.load_model(shelves, entry)
-    if not data_name:
-        return entry, model, (entry,)
-    source = shelves.get("datasets", data_name)
-    data = shelf.load_dataset(shelves, source)
-    check_fits(model.signature, data, model.data)
-    return entry, model.with_data(data), (entry, source)
-
-
-def compress(
-    shelves: Workspace, model_name: str, recipe: Recipe, data_name: str | None, name: str, job: Job
-) -> Compressed:
-    check_name(name)
-    source, model, parents = loaded(shelves, model_name, data_name)
-    known = model.need_data("Compression")
-    made, graphs = [model], [graph_of(model, job)]
-    steps: list[StepInfo] = []
-
-    def note(step: Pass, result: Model) -> None:
-        old = made[-1]
-        made.append(result)
-        graphs.append(graph_of(result, job))
-        sizes = [len(graph) for graph in graphs[-2:]]
-        changed = result.stored() != old.stored()
-        steps.append(StepInfo(passes.name_of(step), summary(old, result), changed, *sizes))
-
-    smaller = recipe.apply(model, job, note)
-    runners = [Runner(graph, "onnx", model.signature) for graph in (graphs[0], graphs[-1])]
-    before, after = (quality_of(runner, known, "test", job) for runner in runners)
-    parameters = {"recipe": recipe.to_toml(), "data": data_name}
-    settings = source.facts.get("settings")
-    trains = any(step.trains for step in recipe.steps)
-    shelf.save_model(
-        shelves, name, smaller, "compress", parameters, parents,
-        shelf.learned_from(shelves, parents, trains), settings=settings,
-    )  # fmt: skip
-    return Compressed(
-        name,
-        model_name,
-        tuple(steps),
-        before,
-        after,
-        len(graphs[0]),
-        len(graphs[-1]),
-        next=(f"sanderling build {name} --format onnx --format tflite",),
-    )
-
-
-def summary(before: Model, after: Model) -> str:
-    if before.kind != after.kind:
-        return "network became an int8 graph"
-    if before.parameters != after.parameters:
-        return f"{before.parameters:,} parameters became {after.parameters:,}"
-    return "weights changed" if before.stored() != after.stored() else "nothing changed"
-
-
 def build(
     shelves: Workspace, model_name: str, names: Sequence[str], data_name: str | None, job: Job
 ) -> Built:
     # an unknown name, or one that grows too long, fails before any work
     chosen = {name: formats[name] for name in names}
     artifacts = {name: check_name(f"{model_name}{cls.suffix}") for name, cls in chosen.items()}
-    _, model, parents = loaded(shelves, model_name, data_name)
+    _, model, parents = shelf.loaded(shelves, model_name, data_name)
     proof = model.need_data("Proving a compiled file").inputs
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats
     found = []

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import Signature
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError
+from edge_targets.runtime.errors import UnsupportedError
 from toolkit.data.dataset import Dataset
 from toolkit.features import Feature, features
 from toolkit.networks import Network, networks
+from toolkit.structure import restructure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +91,7 @@ class Model:
         module = nn.Sequential(prepare, self.network.build(shape, outputs))
         if self.weights:
             state = {name: torch.tensor(value) for name, value in self.weights.items()}
-            resize(module, state)
+            restructure(module, state)
             module.load_state_dict(state)
         return module.eval()
 
@@ -153,36 +154,3 @@ def state_of(module: "nn.Module") -> dict[str, NDArray[Any]]:
     return {
         name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()
     }
-
-
-def resize(module: "nn.Module", state: Mapping[str, Any]) -> None:
-    """Give every layer the size its stored weights have: pruning made some narrower.
-
-    Raises:
-        IntegrityError: the weights belong to another network.
-    """
-    from torch import nn
-
-    if set(state) != set(module.state_dict()):
-        raise IntegrityError(
-            "The stored weights do not belong to this network.",
-            "The model's files were mixed up; train it again.",
-        )
-    for name, layer in module.named_modules():
-        weight = state.get(f"{name}.weight")
-        if weight is None or weight.shape == layer.weight.shape:
-            continue
-        if isinstance(layer, nn.Linear):
-            layer.out_features, layer.in_features = weight.shape
-        elif isinstance(layer, nn.Conv2d | nn.Conv1d):
-            if layer.groups == layer.in_channels > 1:  # depthwise
-                layer.groups = weight.shape[0]
-            layer.out_channels, layer.in_channels = weight.shape[0], weight.shape[1] * layer.groups
-        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.num_features = weight.shape[0]
-        for key in ("weight", "bias", "running_mean", "running_var"):
-            stored = state.get(f"{name}.{key}")
-            if stored is None:
-                continue
-            held = nn.Parameter(stored) if key in {"weight", "bias"} else stored
-            setattr(layer, key, held)

@@ -31,7 +31,8 @@ def export(model: Model, job: Job) -> bytes:
 
     job.step("export to ONNX", 0, 1)
     head = nn.Softmax(dim=1) if model.signature.labels else nn.Identity()
-    module = nn.Sequential(model.module(), head).eval()
+    # not nested: the weights keep the names that the network gave them
+    module = nn.Sequential(*model.module().children(), head).eval()
     [taken], [given] = model.signature.inputs, model.signature.outputs
     # two items: with one, torch.export would take the batch for a constant
     example = torch.zeros((2, *taken.shape[1:]))

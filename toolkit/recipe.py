@@ -31,6 +31,10 @@ class Recipe:
 
     steps: tuple[Pass, ...]
 
+    def resolved(self, find: Callable[[str], Model]) -> "Recipe":
+        """With the saved models that the passes name."""
+        return Recipe(tuple(step.resolved(find) for step in self.steps))
+
     def apply(
         self,
         model: Model,

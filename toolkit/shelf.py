@@ -7,6 +7,7 @@ from typing import Any, cast
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import UnsupportedError
 from toolkit.data.dataset import Dataset, Facts
+from toolkit.matching import check_fits
 from toolkit.model import Model
 from toolkit.workspace import Entry, Workspace
 
@@ -82,6 +83,23 @@ def load_model(workspace: Workspace, entry: Entry) -> Model:
     [file] = entry.files
     data = learned_data(workspace, entry)
     return Model.from_facts(entry.facts, workspace.read(entry, file), data)
+
+
+def loaded(
+    workspace: Workspace, name: str, data_name: str | None
+) -> tuple[Entry, Model, tuple[Entry, ...]]:
+    """A model with the data it learned from, or with the dataset that is named instead.
+
+    Last, what is made with it is made from: the model, and that dataset.
+    """
+    entry = workspace.get("models", name)
+    model = load_model(workspace, entry)
+    if not data_name:
+        return entry, model, (entry,)
+    source = workspace.get("datasets", data_name)
+    data = load_dataset(workspace, source)
+    check_fits(model.signature, data, model.data)
+    return entry, model.with_data(data), (entry, source)
 
 
 def trainable(workspace: Workspace, entry: Entry) -> Entry:

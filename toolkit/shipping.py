@@ -1,7 +1,7 @@
 """From a proven file to devices and back: package, deploy, bundle, watch, on a workspace."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,8 @@ from edge_targets.runtime.errors import (
 )
 from edge_targets.runtime.events import Job
 from toolkit import shelf
+from toolkit.evaluation.gate import Gate
+from toolkit.gating import SMALLER, judged, original_of
 from toolkit.matching import check_fits
 from toolkit.packaging import Contents, card, write_package
 from toolkit.results import Bundled, Deployed, DeviceInfo, Packaged
@@ -31,7 +33,7 @@ from toolkit.workspace import Entry, Workspace, check_name
 
 SUFFIX = ".sndl"
 MAX_HOURS = 24 * 365 * 10
-UNLEARNED = {"package", "build", "compress"}  # verbs that keep what a model has learned
+UNLEARNED = {"package", *SMALLER}  # verbs that keep what a model has learned
 
 
 def package(
@@ -42,6 +44,8 @@ def package(
     serve_as: str | None,
     job: Job,
     reference: str | None = None,
+    gate: Gate | None = None,
+    slices: Sequence[str] = (),
 ) -> Packaged:
     artifact = shelves.get("artifacts", artifact_name)
     target = targets[target_name]
@@ -59,6 +63,10 @@ def package(
         )
     world = shelf.load_dataset(shelves, data[0])
     check_fits(shelf.signature_of(artifact), world, None)
+    verdict = judged(shelves, artifact, world, gate, slices, job) if gate else None
+    if verdict and not verdict.passed:
+        diagnose = f"sanderling diagnose {original_of(shelves, artifact).name} --data {world.name}"
+        return Packaged(name, "", target_name, "", 0, "", verdict, next=(diagnose,))
     [file] = artifact.files
     facts = artifact.facts
     lineage = [f"{e.verb}: {e.name} ({e.kind[:-1]})" for _, e in shelves.lineage(artifact)]
@@ -70,6 +78,7 @@ def package(
         "same labels as its model": str(proof["label_agreement"]),
         "largest difference to its model": f"{proof['max_difference']:.3g}",
         "compared on": f"{proof['samples']} items",
+        **({"gate": verdict.reason} if verdict else {}),
     }
     signature = shelf.signature_of(artifact)
     contents = Contents(
@@ -107,6 +116,7 @@ def package(
         manifest.version,
         len(packed),
         key.key_id,
+        verdict,
         next=(goes_on or f"sanderling deploy {name} DEVICE",),
     )
 

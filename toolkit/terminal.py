@@ -1,6 +1,7 @@
 """Results and progress for a person at a terminal."""
 
 import dataclasses
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,9 +14,25 @@ from toolkit.report import Interval, Result
 if TYPE_CHECKING:
     from rich.console import Console
 
-PROSE = {"summary", "figures", "bound", "meaning", "mend", "note", "needed_for", "found"}
+PROSE = {
+    "summary",
+    "warning",
+    "reason",
+    "done",
+    "how",
+    "recipe",
+    "figures",
+    "bound",
+    "meaning",
+    "mend",
+    "note",
+    "needed_for",
+    "found",
+}
 PAPER = 120  # columns of a result that goes to a file or another program
 WIDEST = 10_000  # columns: wider than any table
+READABLE = 20  # columns of prose: narrower, it is one word a line
+ROWS = 40  # of a table
 SAMPLE = 12  # list members shown in one line
 
 
@@ -69,8 +86,8 @@ def console(stream: IO[str], width: int | None = None) -> "Console":
 
 def show(result: Result, console: "Console") -> None:
     """Fields as lines, lists of facts as tables, then what may come next."""
-    fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
-    following = fields.pop("next")
+    fields = unfolded("", result)
+    following, warnings = fields.pop("next"), fields.pop("warnings", ())
     tables = {key: value for key, value in fields.items() if is_table(value)}
     lines = [
         line
@@ -83,6 +100,8 @@ def show(result: Result, console: "Console") -> None:
         console.print(f"{name:<{width}}  {words}", soft_wrap=True)
     for key, rows in tables.items():
         show_table(title(key), rows, console)
+    for warning in warnings:
+        console.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
     if not result.ok:
         console.print("A check did not hold.", style="bold red")
     if following:
@@ -91,19 +110,40 @@ def show(result: Result, console: "Console") -> None:
             console.print(f"  {command.replace('sanderling', program(), 1)}", soft_wrap=True)
 
 
+def unfolded(name: str, facts: Any) -> dict[str, Any]:
+    """The fields of `facts`, and those of facts in them, under the names of both."""
+    found: dict[str, Any] = {}
+    for field in for_people(facts):
+        key, value = f"{name}_{field}".lstrip("_"), getattr(facts, field)
+        nested = dataclasses.is_dataclass(value) and not isinstance(value, Interval)
+        found |= unfolded(key, value) if nested else {key: value}
+    return found
+
+
+def for_people(facts: Any) -> list[str]:
+    """The fields that a person reads; the others are for programs."""
+    hidden: frozenset[str] = getattr(facts, "hidden", frozenset())
+    return [field.name for field in dataclasses.fields(facts) if field.name not in hidden]
+
+
 def show_table(name: str, rows: tuple[Any, ...], console: "Console") -> None:
     """A table; where the terminal is too narrow for it, a block a row: nothing is cut off."""
     from rich.measure import Measurement
 
-    found = table(name, rows)
+    found = table(name, rows[:ROWS])
     needed = Measurement.get(console, console.options.update(width=WIDEST), found).minimum
     if needed <= console.width:
         console.print(found)
-        return
+    else:
+        show_blocks(name, rows[:ROWS], console)
+    if len(rows) > ROWS:
+        console.print(f"… and {len(rows) - ROWS} more; --json has all of them.", style="dim")
+
+
+def show_blocks(name: str, rows: tuple[Any, ...], console: "Console") -> None:
     console.print(f"\n{name}", style="bold")
     for row in rows:
-        facts = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
-        for index, (key, value) in enumerate(facts.items()):
+        for index, (key, value) in enumerate(columns_of(row).items()):
             if value not in ("", None, ()):
                 mark = "- " if not index else "  "
                 console.print(f"{mark}{title(key)}: {cell(key, value)}", soft_wrap=True)
@@ -139,22 +179,44 @@ def table(name: str, rows: tuple[Any, ...]) -> Any:
     from rich.table import Table
 
     found = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    columns = [
-        f.name
-        for f in dataclasses.fields(rows[0])
-        # a column in which nothing stands says nothing
-        if any(getattr(row, f.name) not in ("", None, ()) for row in rows)
-    ]
+    facts = [columns_of(row) for row in rows]
+    # a column in which nothing stands says nothing
+    columns = [key for key in facts[0] if any(fact[key] not in ("", None, ()) for fact in facts)]
     for column in columns:
-        numeric = all(isinstance(getattr(row, column), int | float | None) for row in rows)
+        numeric = all(isinstance(fact[column], int | float | Pair | None) for fact in facts)
         found.add_column(
             title(column),
             justify="right" if numeric else "left",
             overflow="fold",
             no_wrap=column not in PROSE,
+            min_width=min(READABLE, max(len(text(fact[column])) for fact in facts)),
         )
-    for row in rows:
-        found.add_row(*(cell(column, getattr(row, column)) for column in columns))
+    for fact in facts:
+        found.add_row(*(cell(column, fact[column]) for column in columns))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two figures of one thing."""
+
+    first: float
+    second: float
+    between: str
+
+
+def columns_of(row: Any) -> dict[str, Any]:
+    """The fields of a row; `x_before` and `x_after`, `x_low` and `x_high` are one column."""
+    found: dict[str, Any] = {}
+    for field in for_people(row):
+        value, short = getattr(row, field), re.sub("_(before|after|low|high)", "", field)
+        after, high = field.replace("_before", "_after"), field.replace("_low", "_high")
+        if after != field and hasattr(row, after):
+            found[short] = Pair(value, getattr(row, after), " → ")
+        elif high != field and hasattr(row, high):
+            found[short] = Pair(value, getattr(row, high), " … ")
+        elif short not in found:
+            found[field] = value
     return found
 
 
@@ -185,6 +247,9 @@ def text(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Pair):
+        both = text(value.first), text(value.second)
+        return both[1] if both[0] == both[1] else value.between.join(both)
     if isinstance(value, Interval):
         return f"{value.value:.4f} ({value.low:.3f}-{value.high:.3f})"
     if isinstance(value, Mapping):

@@ -281,6 +281,13 @@ class Workspace:
 
         return walk(entry, depth)
 
+    def runs(self) -> Path:
+        """The folder for what is half done, made on first use."""
+        folder = self.root / "runs"
+        with storing(folder):
+            folder.mkdir(exist_ok=True)
+        return folder
+
     @property
     def key_file(self) -> Path:
         return self.root / "keys" / "signing_key.pem"

@@ -90,6 +90,10 @@ class Agent:
         manifest = installed.predictor.manifest
         return Installed(manifest.name, manifest.version, installed.golden_difference)
 
+    def bench(self, file: Path, threads: int) -> dict[str, Any]:
+        """Time a package without serving it; the caller holds `installing`."""
+        return {**self.updater.bench(file, threads), "threads": threads}
+
     def status(self) -> dict[str, Any]:
         manifest = self.manifest
         return {

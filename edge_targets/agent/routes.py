@@ -2,7 +2,8 @@
 
 import tempfile
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -15,7 +16,8 @@ from edge_targets.runtime.errors import EdgeError, StorageError, UnknownNameErro
 
 MAX_INFER = 16 << 20  # bytes: 100 photographs of 224 x 224 as JSON
 MAX_COMMAND = 4 << 10  # bytes
-VERSION = "0.1.0"
+MOST_THREADS = 64  # more cores than a device has
+VERSION = "0.2.0"
 
 
 class Problem(Exception):  # noqa: N818 - becomes an answer
@@ -95,7 +97,12 @@ def answer_to(call: Call) -> dict[str, Any]:
             return call.agent.status()
         case ["v1", "package"]:
             call.need("POST")
-            return package(call)
+            with uploaded(call) as path:
+                return asdict(call.agent.install(path))
+        case ["v1", "bench", threads]:
+            call.need("POST")
+            with uploaded(call) as path:
+                return call.agent.bench(path, thread_count(threads))
         case ["v1", "flush"]:
             call.need("POST")
             with call.body.json_body(MAX_COMMAND):
@@ -124,8 +131,9 @@ def model(call: Call, name: str, version: str | None, rest: list[str]) -> dict[s
     raise Problem(404, f"There is nothing at {call.path[:80]}.", "See GET /v2.")
 
 
-def package(call: Call) -> dict[str, Any]:
-    """Take an upload and install it; one at a time."""
+@contextmanager
+def uploaded(call: Call) -> Iterator[Path]:
+    """The body as a package file, gone after the block; one upload at a time."""
     agent = call.agent
     if not agent.installing.acquire(blocking=False):
         raise BusyError("Another package is being installed.", "Try again when it is done.")
@@ -138,7 +146,12 @@ def package(call: Call) -> dict[str, Any]:
         with file:
             path = Path(file.name)
             call.body.copy_body(MAX_FILE, path, file)
-            installed = agent.install(path)
+            yield path
     finally:
         agent.installing.release()
-    return asdict(installed)
+
+
+def thread_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_THREADS):
+        raise Problem(400, f"{text[:20]!r} is no number of threads.", f"Use 1 to {MOST_THREADS}.")
+    return int(text)

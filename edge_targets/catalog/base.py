@@ -20,13 +20,67 @@ FLUSH_S = 60.0  # a day of windows, in batches, to a collector nearby
 
 
 @dataclass(frozen=True)
+class Work:
+    """What one prediction asks of a processor.
+
+    Attributes:
+        float_macs: multiply-accumulate operations in float32; `int8_macs` those in int8.
+        operators: that the engine runs one after another.
+        weight_bytes: read once in every prediction.
+    """
+
+    float_macs: int
+    int8_macs: int
+    operators: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast a class of devices computes, from published figures: enough for an estimate.
+
+    Attributes:
+        float_macs: multiply-accumulate operations a second on one thread; `int8_macs` in int8.
+        bytes_per_s: that memory delivers.
+        parallel: share of the arithmetic that more threads divide (Amdahl 1967).
+        operator_s: seconds for starting an operator; `call_s` for a prediction.
+        engines: slowness of the engine of a format, the fastest 1.
+        off: so many times slower or faster the truth may be.
+        source: where the figures are from.
+    """
+
+    float_macs: float
+    int8_macs: float
+    bytes_per_s: float
+    parallel: float
+    operator_s: float
+    call_s: float
+    engines: Mapping[str, float]
+    off: float
+    source: str
+
+    def seconds(self, work: Work, format_name: str, threads: int) -> float:
+        """Arithmetic or memory, whichever holds up the other (Williams et al. 2009, roofline)."""
+        alone = work.float_macs / self.float_macs + work.int8_macs / self.int8_macs
+        shared = alone * (1 - self.parallel + self.parallel / threads)
+        # threads meet after every operator, which costs about as much as starting it
+        starts = self.call_s + work.operators * self.operator_s * (2 if threads > 1 else 1)
+        longest = max(shared, work.weight_bytes / self.bytes_per_s)
+        return (longest + starts) * self.engines.get(format_name, 1.0)
+
+
+@dataclass(frozen=True)
 class Facts:
-    """What the smallest model of a class of devices has; bytes that are usable for packages."""
+    """What the smallest model of a class of devices has; bytes that are usable for packages.
+
+    `rates` are None where nothing is known, or where the device is this very machine.
+    """
 
     ram_bytes: int
     flash_bytes: int
     cores: int
     cpu: str
+    rates: Rates | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +128,16 @@ class Deployment:
     golden_difference: float
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What a place measured: milliseconds of one prediction, after warm-up."""
+
+    p50_ms: float
+    p90_ms: float
+    threads: int
+    runs: int
+
+
 class Target(ABC):
     """A class of places."""
 
@@ -98,6 +162,17 @@ class Target(ABC):
                 f"{manifest.name} has {size_bytes} bytes; {self.title} has room for {room}.",
                 "Make it smaller, for example with quantize_int8 or prune_channels.",
             )
+
+    def bench(self, package: Path, place: Place, threads: int, job: Job) -> Bench:
+        """Have the place time a package; what it serves stays as it is.
+
+        Raises:
+            UnsupportedError: nothing there can be asked to.
+        """
+        raise UnsupportedError(
+            f"A {self.title} cannot be asked to time a model.",
+            "Leave --device out to have the latency estimated.",
+        )
 
     @abstractmethod
     def check_address(self, address: str) -> str:
@@ -160,6 +235,17 @@ class AgentTarget(Target):
         except (KeyError, TypeError, ValueError) as error:
             raise no_agent(url) from error
         return Deployment(url, version, difference)
+
+    def bench(self, package: Path, place: Place, threads: int, job: Job) -> Bench:
+        job.step("check package")
+        self.fits(verify(package, place.trusted), package.stat().st_size)
+        url = self.ready(place, job)
+        answer = put_package(f"{url}/v1/bench/{threads}", package, job)
+        try:
+            p50, p90 = float(answer["p50_ms"]), float(answer["p90_ms"])
+            return Bench(p50, p90, int(answer["threads"]), int(answer["runs"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise no_agent(url) from error
 
     def status(self, place: Place) -> Status:
         url: str | None = ""

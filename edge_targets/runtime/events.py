@@ -4,10 +4,12 @@ One `Job` is handed down through every long function. `job.step` reports and is 
 where a cancelled job stops, so a function that reports can be cancelled.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 from edge_targets.runtime.errors import Cancelled
 
@@ -22,11 +24,13 @@ class Event:
         message: what is being done, for a person.
         done: units finished.
         total: units in all; 0 when unknown.
+        facts: what was found so far, as JSON knows it, for a program that draws it.
     """
 
     message: str
     done: int = 0
     total: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -37,19 +41,50 @@ class Event:
 
 
 class Job:
-    """A running job: says where it is to `listen`, stops at the next step once cancelled."""
+    """A running job: says where it is to `listen`, stops at the next step once cancelled.
 
-    def __init__(self, listen: Callable[[Event], object] = lambda event: None) -> None:
+    Args:
+        listen: gets every event.
+        scratch: a folder for what is half done, so that a job that was stopped can go on; None
+            where nothing is kept.
+    """
+
+    def __init__(
+        self,
+        listen: Callable[[Event], object] = lambda event: None,
+        scratch: Path | None = None,
+    ) -> None:
         self.listen = listen
-        self.cancelled = False
+        self.scratch = scratch
+        self._stopped: list[bool] = []  # shared with the jobs made from this one
+
+    @property
+    def cancelled(self) -> bool:
+        return bool(self._stopped)
 
     def cancel(self) -> None:
-        self.cancelled = True
+        self._stopped.append(True)
 
-    def step(self, message: str, done: int = 0, total: int = 0) -> None:
+    def keeping(self, scratch: Path) -> "Job":
+        """The same job, keeping what is half done in `scratch`."""
+        made = Job(self.listen, scratch)
+        made._stopped = self._stopped
+        return made
+
+    def checkpoint(self, *identity: bytes | str) -> Path | None:
+        """Where work of this identity keeps its middle; the same work finds its own file again."""
+        if self.scratch is None:
+            return None
+        parts = (part.encode() if isinstance(part, str) else part for part in identity)
+        digests = [hashlib.sha256(part).digest() for part in parts]
+        return self.scratch / f"{hashlib.sha256(b''.join(digests)).hexdigest()[:32]}.pt"
+
+    def step(
+        self, message: str, done: int = 0, total: int = 0, facts: Mapping[str, Any] | None = None
+    ) -> None:
         if self.cancelled:
             raise Cancelled(f"Stopped at {message!r}.")
-        self.listen(Event(message, done, total))
+        self.listen(Event(message, done, total, facts or {}))
 
     def track(self, items: Sequence[T], message: str) -> Iterator[T]:
         """Yield each item, reporting before each one and once at the end."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -63,7 +63,7 @@ class Page(QWidget):
         title.setMinimumHeight(HEADER)
         self.header.addWidget(title)
         self.header.addStretch()
-        inside = QWidget()
+        self.inside = inside = QWidget()
         inside.setObjectName("body")
         self.body = QVBoxLayout(inside)
         self.body.setContentsMargins(0, 0, BAR, 0)
@@ -83,7 +83,7 @@ class Page(QWidget):
         column.addLayout(self.footer)
 
     def _scroll(self, inside: QWidget) -> QScrollArea:
-        area = QScrollArea()
+        self.area = area = QScrollArea()
         area.setWidget(inside)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -94,6 +94,11 @@ class Page(QWidget):
             lambda _low, high: self.body.setContentsMargins(0, 0, 0 if high else BAR, 0)
         )
         return area
+
+    def reveal(self, widget: QWidget) -> None:
+        """Scroll to the top of `widget`."""
+        top = widget.mapTo(self.inside, QPoint(0, 0)).y()
+        self.area.verticalScrollBar().setValue(top)
 
     @abstractmethod
     def refresh(self) -> None:

@@ -1,16 +1,20 @@
 """What the colours of a plot mean."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from gui.theme import SERIES, colors
+from gui.widgets.buttons import icon
 from gui.widgets.lineage import clear
+from gui.widgets.points import GOLD
 from gui.widgets.text import Elided, label
 
 MOST = 6  # names in a row
+Sign = Literal["fits", "over", "front", "budget", "pick"]
 
 
 class Key(QWidget):
@@ -56,3 +60,46 @@ class Legend(QWidget):
         if names:
             self._row.addWidget(Key())
             self._row.addWidget(label("Alarm above", "muted"))
+
+
+class Mark(QWidget):
+    """A sign of the plot of a search, in the colours of the theme."""
+
+    def __init__(self, sign: Sign) -> None:
+        super().__init__()
+        self._sign = sign
+        self.setFixedSize(16, 14)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        chosen = colors()
+        match self._sign:
+            case "fits":
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(QColor(SERIES[0]))
+                painter.drawEllipse(4, 3, 9, 9)
+            case "over":
+                painter.setPen(QPen(QColor(chosen.muted), 1.5))
+                painter.drawEllipse(4, 3, 8, 8)
+            case "front":
+                painter.setPen(QPen(QColor(SERIES[0]), 1.5))
+                painter.drawLine(0, 7, 16, 7)
+            case "budget":
+                painter.setPen(QPen(QColor(chosen.bad), 1.5, Qt.PenStyle.DashLine))
+                painter.drawLine(0, 7, 16, 7)
+            case "pick":
+                icon("star", GOLD).paint(painter, self.rect())
+
+
+def marks(*pairs: tuple[Sign, str]) -> QWidget:
+    """A legend that does not change."""
+    made = QWidget()
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(5)
+    for sign, words in pairs:
+        row.addWidget(Mark(sign))
+        row.addWidget(label(words, "muted"))
+        row.addSpacing(8)
+    return made

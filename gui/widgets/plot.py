@@ -1,10 +1,14 @@
-"""Plots. The one module that imports pyqtgraph, and is itself imported only when one is drawn."""
+"""The ground of all plots, and bars on it.
 
+Only this module and `front` import pyqtgraph, and they are imported only when a plot is drawn.
+"""
+
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyqtgraph
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QSizePolicy
 
@@ -28,14 +32,12 @@ class Bar:
     bound: float | None = None
 
 
-class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
-    """Groups of bars, a colour a series, each under its own alarm line."""
+class Ground(pyqtgraph.PlotWidget):  # type: ignore[misc]
+    """An empty plot in the colours of the theme, which cannot be moved with the mouse."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self._axis = ""
-        self._bars: tuple[Bar, ...] = ()
-        self.setAccessibleName("Drift scores")
+        self.setAccessibleName(name)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setMouseEnabled(x=False, y=False)
@@ -43,21 +45,48 @@ class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
         self.hideButtons()
         plot = self.getPlotItem()
         plot.getAxis("left").enableAutoSIPrefix(False)
+        plot.getAxis("bottom").enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(52)
-        plot.showGrid(y=True, alpha=0.15)
         for side in ("left", "bottom"):
-            plot.getAxis(side).setZValue(-1)  # the grid lies behind the bars
+            plot.getAxis(side).setZValue(-1)  # the grid lies behind what is drawn
             plot.getAxis(side).setStyle(tickLength=0)
-        self._draw()
-
-    def show_bars(self, bars: Sequence[Bar], axis: str) -> None:
-        self._bars, self._axis = tuple(bars), axis
-        self._draw()
+        self._made = True
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         super().changeEvent(event)
-        if event.type() in RESTYLED and hasattr(self, "_bars"):
-            self._draw()
+        if event.type() in RESTYLED and hasattr(self, "_made"):
+            self.draw()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Its minimum height decides: on a page that scrolls it leaves room for the rest."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
+
+    @abstractmethod
+    def draw(self) -> None:
+        """Draw all anew, in the colours of now."""
+
+    def clear_ground(self) -> None:
+        chosen = colors()
+        self.clear()
+        self.setBackground(chosen.card)
+        for side in ("left", "bottom"):
+            self.getPlotItem().getAxis(side).setPen(chosen.line)
+            self.getPlotItem().getAxis(side).setTextPen(chosen.muted)
+
+
+class Bars(Ground):
+    """Groups of bars, a colour a series, each under its own alarm line."""
+
+    def __init__(self) -> None:
+        super().__init__("Drift scores")
+        self._axis = ""
+        self._bars: tuple[Bar, ...] = ()
+        self.getPlotItem().showGrid(y=True, alpha=0.15)
+        self.draw()
+
+    def show_bars(self, bars: Sequence[Bar], axis: str) -> None:
+        self._bars, self._axis = tuple(bars), axis
+        self.draw()
 
     @property
     def series(self) -> list[str]:
@@ -73,14 +102,10 @@ class Bars(pyqtgraph.PlotWidget):  # type: ignore[misc]
         kept = sorted(worst, key=lambda group: -worst[group])[:MOST_GROUPS]
         return [group for group in worst if group in kept]
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         chosen = colors()
         plot = self.getPlotItem()
-        self.clear()
-        self.setBackground(chosen.card)
-        for side in ("left", "bottom"):
-            plot.getAxis(side).setPen(chosen.line)
-            plot.getAxis(side).setTextPen(chosen.muted)
+        self.clear_ground()
         plot.setLabel("left", self._axis, color=chosen.muted)
         groups, series = self.groups, self.series
         names = [g if len(g) <= LONGEST else f"{g[: LONGEST - 1]}…" for g in groups]

@@ -20,6 +20,13 @@ def named(widget: W, name: str) -> W:
     return widget
 
 
+def steady(widget: W) -> W:
+    """`widget`, past which the wheel scrolls the page instead of changing what it says."""
+    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    widget.wheelEvent = lambda event: event.ignore()  # type: ignore[method-assign]
+    return widget
+
+
 def empty_rows() -> QFormLayout:
     rows = QFormLayout()
     rows.setContentsMargins(0, 0, 0, 0)

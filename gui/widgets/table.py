@@ -3,45 +3,26 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPalette
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QSizePolicy,
     QStackedLayout,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QTableView,
     QWidget,
 )
 
-from gui.models import TONE_ROLE, Column, Row, Rows, Sorted
-from gui.widgets.buttons import icon, tone_color
+from gui.models import Column, Row, Rows, Sorted
+from gui.widgets.cells import Cells
 from gui.widgets.empty import Empty
 
 ROW_HEIGHT = 34
+DOT = 14  # pixels: the sign of a state
 PADDING = 30  # pixels: both sides of a cell, and the mark of the sorted column
 SAMPLES = defaultdict(str, moment="2026-12-30 23:59", state="Not checked", size="999 MB")
 """What a column of a kind must have room for, unless it says so itself."""
-
-
-class StateDelegate(QStyledItemDelegate):
-    """Draws a state as a dot and a word in its colour."""
-
-    def initStyleOption(  # noqa: N802
-        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        super().initStyleOption(option, index)
-        tone = index.data(TONE_ROLE)
-        if tone is None:
-            return
-        ink = tone_color(tone)
-        for role in (QPalette.ColorRole.Text, QPalette.ColorRole.HighlightedText):
-            option.palette.setColor(role, ink)
-        option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
-        option.icon = icon("circle", ink.name())
-        option.decorationSize = QSize(8, 8)
 
 
 class View(QTableView):
@@ -63,7 +44,7 @@ class View(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.setItemDelegate(StateDelegate(self))
+        self.setItemDelegate(Cells(self))
 
     def resizeEvent(self, event: object) -> None:  # noqa: N802
         super().resizeEvent(event)  # type: ignore[arg-type]
@@ -78,6 +59,7 @@ class View(QTableView):
                 for words in (column.title, column.sample or SAMPLES[column.kind])
             )
             + PADDING
+            + (DOT if column.kind == "state" else 0)
             for column in self._columns
         ]
         left = max(0, self.viewport().width() - sum(least))
@@ -106,11 +88,14 @@ class Table(QWidget):
             self.view.horizontalHeader().setSortIndicatorClearable(True)
             self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.view.selectionModel().selectionChanged.connect(self._tell)
-        # its minimum height decides, not what a view with all its rows would like
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(empty)
         self._stack.addWidget(self.view)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Its minimum height decides, not what a view with all its rows would like."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Show `rows`; a row selected by name stays selected when it is still there."""

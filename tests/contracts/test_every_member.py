@@ -37,6 +37,7 @@ from edge_targets.runtime.registry import Registry
 from edge_targets.runtime.sketch import Sketch
 from gui.pages import pages
 from gui.session import Session
+from toolkit.anatomy import layers_of
 from toolkit.data.sources import sources
 from toolkit.data.sources.base import Source
 from toolkit.describe import REGISTRIES
@@ -47,7 +48,7 @@ from toolkit.importers import import_model, importers
 from toolkit.inference import Runner
 from toolkit.model import Model
 from toolkit.networks import networks
-from toolkit.onnx_graph import graph_of
+from toolkit.onnx_graph import graph_of, parse
 from toolkit.parameters import checked, fields_hint, from_words
 from toolkit.passes import passes
 from toolkit.recipe import Recipe
@@ -213,6 +214,45 @@ def cancelled_after(count: int, seen: list[Event]) -> Job:
 
 
 @every_pass
+def test_a_pass_takes_a_finished_graph_or_says_that_it_needs_the_network(
+    name: str, exported: Model
+) -> None:
+    step = passes[name]()
+    if not step.needs_network:
+        found = step.apply(exported, QUIET)
+        assert found.signature == exported.signature
+        assert exported.data is found.data
+        return
+
+    with pytest.raises(UnsupportedError, match=f"{name} needs the trainable network") as caught:
+        step.apply(exported, QUIET)
+
+    assert "before passes that make a graph" in caught.value.hint
+
+
+@every_pass
+def test_a_pass_that_leaves_layers_alone_gives_a_reason(name: str, trained: Model) -> None:
+    known = {node.name for node in parse(graph_of(trained, QUIET)).graph.node}
+    known |= {layer.name for layer in layers_of(graph_of(trained, QUIET))}
+
+    for layer, reason in passes[name]().skips(trained, QUIET).items():
+        assert layer in known
+        assert len(reason) > 8
+
+
+@every_pass
+def test_a_pass_that_trains_says_that_it_needs_data(name: str, trained: Model) -> None:
+    step = passes[name]()
+    if not step.trains:
+        pytest.skip("it does not train")
+
+    with pytest.raises(UnsupportedError) as caught:
+        step.apply(trained.with_data(None), QUIET)
+
+    assert "--data" in caught.value.hint
+
+
+@every_pass
 def test_a_pass_survives_a_trip_through_toml(name: str, tmp_path: Path) -> None:
     recipe = Recipe((passes[name](),))
     file = tmp_path / "recipe.toml"
@@ -351,7 +391,30 @@ def foreign_onnx() -> bytes:
     return data
 
 
-FOREIGN = {"onnx": foreign_onnx}
+def foreign_tflite() -> bytes:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def value(name: str) -> Any:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = name, [1, 4], schema.TensorType.FLOAT32
+        return tensor
+
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    code, operator = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "Frobnicate"
+    operator.inputs, operator.outputs = [0], [1]
+    graph.tensors, graph.operators = [value("x"), value("y")], [operator]
+    graph.inputs, graph.outputs = [0], [1]
+    model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
+    model.buffers = [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+FOREIGN = {"onnx": foreign_onnx, "tflite": foreign_tflite}
 """A file of each importer's kind with an operator `Frobnicate`, which nobody knows."""
 
 

@@ -1,4 +1,4 @@
-"""What the README promises a stranger is typed and holds."""
+"""What the README and the docs promise a stranger is typed and holds."""
 
 import json
 import re
@@ -78,10 +78,11 @@ def test_commands_are_read_from_console_blocks_alone() -> None:
     ]
 
 
-def test_every_command_of_the_readme_does_what_it_promises(desk: Path) -> None:
-    promised = commands((ROOT / "README.md").read_text())
+@pytest.mark.parametrize("name", ["README.md", "docs/compress.md"])
+def test_every_command_that_is_shown_does_what_it_promises(name: str, desk: Path) -> None:
+    promised = commands((ROOT / name).read_text())
     assert any(command.program == "sanderling" for command in promised), (
-        "README.md has no ```console block with a line `$ sanderling …` to test."
+        f"{name} has no ```console block with a line `$ sanderling …` to test."
     )
 
     # The blocks are one session: each command finds what those before it made.
@@ -90,10 +91,19 @@ def test_every_command_of_the_readme_does_what_it_promises(desk: Path) -> None:
         if command.program == "cd":
             folder /= command.words[0]
             folder.mkdir(exist_ok=True)  # a clone's name: no clone is made here
+            shown_files(ROOT / name, folder)
             continue
         ran = sanderling(*command.words, folder=folder)
         typed = shlex.join(("sanderling", *command.words))
         assert ran.returncode == command.exits, f"$ {typed}\n{ran.stdout}\n{ran.stderr}"
+
+
+def shown_files(page: Path, folder: Path) -> None:
+    """Write the files that the page shows: blocks whose first line is `# NAME.toml`."""
+    for file, content in re.findall(
+        r"^```toml\n# (\S+\.toml)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        (folder / file).write_text(content)
 
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "LICENSE"])

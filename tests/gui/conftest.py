@@ -1,5 +1,6 @@
 """Qt draws on no screen here, and nothing of the user's settings is read or written."""
 
+import gc
 import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"  # before the first import of Qt
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -65,6 +66,9 @@ def open_window(qtbot: QtBot, settings: QSettings) -> Iterator[Callable[..., Win
     for window in windows:
         window.close()
         window.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    # a plot's menus belong to Python: they must not go while Qt dresses all widgets anew
+    gc.collect()
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ def test_digits_are_added_trained_and_compressed_from_the_window(
 
     page = window.visit("compress")
     settle(window, LIMIT_MS)
-    page.recipe.forms[0][1].fields["samples"].write(16)
-    QTest.mouseClick(page.compress.button, Qt.MouseButton.LeftButton)
+    page.recipe.recipe.forms[0][1].fields["samples"].write(16)
+    QTest.mouseClick(page.recipe.main.button, Qt.MouseButton.LeftButton)
     settle(window, LIMIT_MS)
     assert not page.banner.isVisible(), page.banner.accessibleName()
-    assert len(page.steps.rows.rows) == 1
+    assert len(page.recipe.result.steps.rows.rows) == 2
     assert "digits-mlp-quantize-int8" in window.session.names("models")
 
     page = window.visit("overview")

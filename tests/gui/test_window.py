@@ -130,15 +130,15 @@ def test_a_recipe_with_parameters_is_written_before_its_command_is_copied(
     window = open_window(workspace)
     page: Any = window.visit("compress")
     settle(window)
-    assert "--passes quantize_int8" in page.compress.line.text
+    assert "--passes quantize_int8" in page.recipe.main.line.text
 
-    page.recipe.forms[0][1].fields["samples"].write(64)
-    page.recipe.add("prune_channels")
-    QTest.mouseClick(page.recipe.up, Qt.MouseButton.LeftButton)
-    QTest.mouseClick(page.compress.line.copy, Qt.MouseButton.LeftButton)
+    page.recipe.recipe.forms[0][1].fields["samples"].write(64)
+    page.recipe.recipe.add("prune_channels")
+    QTest.mouseClick(page.recipe.recipe.up, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(page.recipe.main.line.copy, Qt.MouseButton.LeftButton)
 
-    assert page.recipe.names == ["prune_channels", "quantize_int8"]
-    file = Path(shlex.split(page.compress.line.text)[4])
+    assert page.recipe.recipe.names == ["prune_channels", "quantize_int8"]
+    file = Path(shlex.split(page.recipe.main.line.text)[4])
     assert "samples = 64" in file.read_text()
 
 
@@ -238,7 +238,7 @@ def test_a_file_that_does_not_answer_as_its_model_is_told(
     page: Any = window.visit("compress")
     settle(window)
 
-    page.build.trigger()
+    page.recipe.files.build.trigger()
     settle(window)
 
     assert page.banner.isVisible()

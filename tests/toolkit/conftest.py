@@ -3,7 +3,7 @@
 import pytest
 
 from edge_targets.runtime.events import QUIET
-from toolkit import journeys, shelf
+from toolkit import compression, journeys, shelf
 from toolkit.data import Dataset
 from toolkit.data.sources.digits import Digits
 from toolkit.recipe import Recipe
@@ -20,6 +20,6 @@ def line(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Workspace
     turned = Digits(rotation_deg=30, noise=1).dataset("turned", "digits", None, QUIET)
     shelf.save_dataset(shelves, turned, "data add", {})
     journeys.train(shelves, "digits", "small_cnn", WORDS, "m", QUIET)
-    journeys.compress(shelves, "m", Recipe.of_names("quantize_int8"), None, "m-int8", QUIET)
+    compression.compress(shelves, "m", Recipe.of_names("quantize_int8"), None, "m-int8", QUIET)
     journeys.build(shelves, "m-int8", ("onnx", "tflite"), None, QUIET)
     return shelves

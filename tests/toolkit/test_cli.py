@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from edge_targets.runtime.events import Event
 from toolkit import api
-from toolkit.cli import told
+from toolkit.cli import Driven, told
 from toolkit.describe import listing
 from toolkit.terminal import console, show
 from toolkit.workspace import Workspace
@@ -317,6 +319,17 @@ def test_driven_speaks_events_and_then_the_result(folder: Path) -> None:
     assert driver.end() == 0
     assert all(set(event) == {"message", "done", "total"} for event in events)
     assert last["result"]["name"] == "d"
+
+
+def test_driven_hands_on_what_an_event_has_found() -> None:
+    stream = io.StringIO()
+
+    Driven(stream).listen(Event("search", 1, 2, {"candidate": {"drop": math.nan, "fits": True}}))
+    Driven(stream).listen(Event("search", 2, 2))
+
+    found, plain_event = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert found["facts"] == {"candidate": {"drop": None, "fits": True}}
+    assert "facts" not in plain_event
 
 
 @pytest.mark.parametrize("how", ["word", "end of input", "interrupt", "terminate"])

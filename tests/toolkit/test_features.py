@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.events import QUIET
 from toolkit.data import Column, Dataset, Facts
+from toolkit.data.audio import audio_spec
 from toolkit.features import Feature, features, fit_features
 from toolkit.features.impute import Impute
 from toolkit.features.one_hot import OneHot
@@ -38,6 +39,10 @@ def dataset(count: int = 60) -> Dataset:
     facts = Facts("t.csv", TensorSpec("features", (-1, 4)), ("a", "b"), "kind", COLUMNS)
     split = np.where(np.arange(count) < count // 2, 0, 1 + np.arange(count) % 2).astype(np.uint8)
     return Dataset("t", facts, rows.astype(np.float32), np.arange(count) % 2, split)
+
+
+def facts_of(*columns: Column) -> Facts:
+    return Facts("t.csv", TensorSpec("features", (-1, len(columns))), columns=columns)
 
 
 def applied(steps: tuple[Feature, ...], values: Array) -> Array:
@@ -80,7 +85,7 @@ def test_a_training_column_comes_out_with_mean_0_and_deviation_1() -> None:
 def test_gaps_become_the_median_and_the_most_frequent_category() -> None:
     inputs = np.array([[1, 2], [2, 2], [90, 0], [NAN, NAN]], np.float32)
 
-    step = Impute.fit(inputs, COLUMNS[:2])
+    step = Impute.fit(inputs, facts_of(*COLUMNS[:2]))
 
     assert step == Impute(fill=(2.0, 2.0))
     assert applied((step,), inputs)[3].tolist() == [2, 2]
@@ -106,7 +111,7 @@ def test_images_are_brought_to_0_to_1(digits: Dataset) -> None:
 
 
 def test_images_of_one_colour_stay_as_they_are() -> None:
-    step = Scale.fit(np.full((3, 1, 2, 2), 7, np.float32), ())
+    step = Scale.fit(np.full((3, 1, 2, 2), 7, np.float32), facts_of())
 
     assert step == Scale(minus=(7.0,), times=(1.0,))
 
@@ -118,7 +123,7 @@ def test_images_of_one_colour_stay_as_they_are() -> None:
 def test_a_constant_column_is_not_blown_up(value: float, count: int) -> None:
     inputs = np.full((count, 1), value, np.float32)
 
-    step = Scale.fit(inputs, (COLUMNS[0],))
+    step = Scale.fit(inputs, facts_of(COLUMNS[0]))
 
     assert step
     assert step.times == (1.0,)
@@ -132,7 +137,7 @@ def test_a_constant_column_is_not_blown_up(value: float, count: int) -> None:
     )
 )
 def test_whatever_a_column_holds_scaling_stays_finite(values: Array) -> None:
-    steps = [member.fit(values, (COLUMNS[0],)) for member in (Impute, Scale)]
+    steps = [member.fit(values, facts_of(COLUMNS[0])) for member in (Impute, Scale)]
     known = values[np.isfinite(values)][:, None]
 
     found = applied(tuple(step for step in steps if step), known)
@@ -157,10 +162,18 @@ def test_the_exported_graph_prepares_a_table_as_torch_does() -> None:
     assert np.isfinite(found).all()
 
 
+def made(name: str) -> Feature | None:
+    """The step for a table, or for sounds."""
+    sounds = np.zeros((4, 1, 800), np.float32)
+    return features[name].fit(dataset().inputs, facts_of(*COLUMNS)) or features[name].fit(
+        sounds, Facts("words", audio_spec(8000, 800))
+    )
+
+
 @pytest.mark.parametrize("name", features.names())
 def test_every_step_explains_its_fields_and_survives_json(name: str) -> None:
     member = features[name]
-    step = member.fit(dataset().inputs, COLUMNS)
+    step = made(name)
 
     assert step
     assert all(field.description for field in member.model_fields.values())

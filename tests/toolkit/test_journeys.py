@@ -19,13 +19,12 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
-from toolkit import journeys, shelf
+from toolkit import compression, journeys, shelf
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
 from toolkit.data.sources.digits import Digits
 from toolkit.model import Model
 from toolkit.onnx_graph import parse
-from toolkit.passes.prune_channels import PruneChannels
 from toolkit.recipe import Recipe
 from toolkit.workspace import Workspace
 
@@ -101,58 +100,6 @@ def test_an_image_network_on_a_table_is_refused_with_the_one_to_use(
         journeys.train(workspace, "rows", "small_cnn", (), "m", QUIET)
 
     assert "--network mlp" in caught.value.hint
-
-
-def test_compressing_tells_what_each_pass_brought(line: Workspace) -> None:
-    recipe = Recipe.of_names("prune_channels,quantize_int8")
-
-    found = journeys.compress(line, "m", recipe, None, "small", QUIET)
-
-    assert [step.name for step in found.steps] == ["prune_channels", "quantize_int8"]
-    assert [step.changed for step in found.steps] == [True, True]
-    assert found.steps[0].size_before == found.size_before
-    assert found.steps[0].size_after == found.steps[1].size_before
-    assert found.steps[1].size_after == found.size_after < found.size_before
-    assert "parameters became" in found.steps[0].summary
-    assert found.before.value > 0.8
-    assert line.get("models", "small").parameters["recipe"] == recipe.to_toml()
-
-
-def test_compressing_with_data_of_another_shape_is_refused(
-    line: Workspace, table: WriteTable
-) -> None:
-    add_table(line, table, "other", "ab")
-
-    with pytest.raises(DataError, match="holds"):
-        journeys.compress(line, "m", Recipe.of_names("quantize_int8"), "other", "x", QUIET)
-
-
-def test_data_that_only_calibrates_is_a_parent_and_nothing_learned(line: Workspace) -> None:
-    recipe = Recipe.of_names("quantize_int8")
-
-    journeys.compress(line, "m", recipe, "turned", "calibrated", QUIET)
-    journeys.build(line, "calibrated", ("onnx",), "turned", QUIET)
-
-    made, built = line.get("models", "calibrated"), line.get("artifacts", "calibrated.onnx")
-    assert [line.entry(parent).name for parent in made.parents] == ["m", "turned"]
-    assert [line.entry(parent).name for parent in built.parents] == ["calibrated", "turned"]
-    assert [entry.name for entry in shelf.data_of(line, made)] == ["digits"]
-    assert [entry.name for entry in shelf.data_of(line, built)] == ["digits"]
-    assert journeys.measure(line, "calibrated.onnx", "turned", 1, QUIET).ok
-
-
-def test_data_that_a_pass_trains_with_is_learned_too(line: Workspace) -> None:
-    recipe = Recipe((PruneChannels(ratio=0.25, epochs=1),))
-    add_digits(line, "noisy", noise=2)
-
-    journeys.compress(line, "m", recipe, "turned", "moved", QUIET)
-    journeys.compress(line, "moved", recipe, "digits", "back", QUIET)
-    found = journeys.retrain(line, "moved", "noisy", ("epochs=1",), "m8", QUIET)
-
-    assert [row.data for row in found.comparisons] == ["noisy", "digits", "turned"]
-    for name in ("moved", "back"):
-        learned = shelf.data_of(line, line.get("models", name))
-        assert [entry.name for entry in learned] == ["digits", "turned"]
 
 
 def test_a_built_file_is_proven_on_all_data(line: Workspace) -> None:
@@ -258,6 +205,15 @@ def test_no_thread_at_all_or_far_too_many_are_refused(line: Workspace, threads: 
         journeys.measure(line, "m", "digits", threads, QUIET)
 
     assert "1 to 64" in caught.value.hint
+
+
+def test_compressing_with_data_of_another_shape_is_refused(
+    line: Workspace, table: WriteTable
+) -> None:
+    add_table(line, table, "other", "ab")
+
+    with pytest.raises(DataError, match="holds"):
+        compression.compress(line, "m", Recipe.of_names("quantize_int8"), "other", "x", QUIET)
 
 
 def add_digits(shelves: Workspace, name: str, **parameters: float) -> None:
@@ -439,7 +395,7 @@ def test_names_are_checked_first_everywhere(line: Workspace, tmp_path: Path) -> 
     recipe = Recipe.of_names("quantize_int8")
     calls: list[Callable[[], object]] = [
         lambda: journeys.train(line, "digits", "small_cnn", (), "M", QUIET),
-        lambda: journeys.compress(line, "m", recipe, None, "M", QUIET),
+        lambda: compression.compress(line, "m", recipe, None, "M", QUIET),
         lambda: journeys.import_file(line, tmp_path / "none", "M", None, QUIET),
         lambda: journeys.retrain(line, "m", "turned", (), "M", QUIET),
     ]

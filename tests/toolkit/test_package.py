@@ -17,7 +17,7 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import QUIET
-from toolkit import journeys, shelf, shipping
+from toolkit import compression, journeys, shelf, shipping
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
 from toolkit.data.sources.digits import Digits
@@ -118,7 +118,7 @@ def test_a_regression_travels_the_line(workspace: Workspace, table: WriteTable) 
     shelf.save_dataset(workspace, data, "data add", {})
 
     trained = journeys.train(workspace, "flats", "mlp", (), "m", QUIET)
-    small = journeys.compress(workspace, "m", Recipe.of_names("quantize_int8"), None, "s", QUIET)
+    small = compression.compress(workspace, "m", Recipe.of_names("quantize_int8"), None, "s", QUIET)
     built = [journeys.build(workspace, name, ("onnx", "tflite"), None, QUIET) for name in "ms"]
     packed = shipping.package(workspace, "s.tflite", "simulator", None, None, QUIET)
 

@@ -21,7 +21,8 @@ from toolkit.model import Model
 from toolkit.networks import Network
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
-from toolkit.training import Settings, fit
+from toolkit.passes.prune_channels import PruneChannels
+from toolkit.training import Lesson, Settings, fit, resumable
 from toolkit.training.fit import Fitted
 
 SETTINGS = Settings(epochs=5, batch_size=256, seed=4)
@@ -257,3 +258,110 @@ def test_a_network_that_is_too_large_is_refused_before_anything_is_allocated(
         fit(replace(blank, network=network), SETTINGS, QUIET)
 
     assert "smaller" in caught.value.hint
+
+
+class Frozen(Lesson):
+    """Keeps the first layer's weights at zero, and counts in its own state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def after_step(self, module: nn.Module) -> None:
+        self.own.get_buffer("steps").add_(1)
+        module.get_parameter("1.0.weight").data.zero_()
+
+    def conclude(self, module: nn.Module, inputs: torch.Tensor) -> None:
+        module.get_parameter("1.0.weight").data.fill_(float(self.own.get_buffer("steps")))
+
+
+def test_a_lesson_has_its_say_after_every_step(blank: Model) -> None:
+    lesson = Frozen()
+
+    found = fit(blank, SETTINGS, QUIET, lesson=lesson)
+
+    batches = -(-blank.need_data("").count("train") // 256)
+    assert np.all(found.model.weights["1.0.weight"] == found.epochs * batches)
+
+
+def test_a_run_that_goes_on_has_what_its_lesson_kept(blank: Model, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+    with pytest.raises(Cancelled):
+        fit(blank, SETTINGS, cancelled_in(epoch=2), checkpoint, Frozen())
+
+    resumed = fit(blank, SETTINGS, QUIET, checkpoint, Frozen())
+
+    assert same(resumed, fit(blank, SETTINGS, QUIET, lesson=Frozen()))
+
+
+def cancelled_in(epoch: int, scratch: Path | None = None) -> Job:
+    def listen(event: Event) -> None:
+        if event.message.startswith("train") and event.done == epoch:
+            job.cancel()
+
+    job = Job(listen, scratch)
+    return job
+
+
+class Backwards(Lesson):
+    """Teaches the opposite."""
+
+    def loss(
+        self, module: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, items: torch.Tensor
+    ) -> torch.Tensor:
+        return super().loss(module, inputs, 1 - targets, items)
+
+
+def test_a_lesson_may_have_another_loss_and_the_targets_still_judge() -> None:
+    x = np.linspace(-1, 1, 100)
+    model = numbers(x, (x > 0).astype(np.int64), ("no", "yes"))
+    settings = Settings(epochs=30, patience=30, learning_rate=0.03)
+
+    plain, other = (fit(model, settings, QUIET, lesson=lesson()) for lesson in (Lesson, Backwards))
+
+    inputs, targets = model.need_data("").part("test")
+    shares = [
+        (
+            Runner.of_model(found.model, QUIET).first_output(inputs, QUIET).argmax(1) == targets
+        ).mean()
+        for found in (plain, other)
+    ]
+    assert shares[0] > 0.9
+    assert shares[1] < 0.6
+
+
+def test_a_pass_finds_its_own_unfinished_run_and_no_other(blank: Model, tmp_path: Path) -> None:
+    step, job = PruneChannels(), Job(scratch=tmp_path / "runs")
+    others = [
+        (PruneChannels(seed=1), blank),
+        (step, replace(blank, network=SmallCnn(channels=(4,), hidden=8, dropout=0))),
+        (step, blank.with_data(blank.need_data("").merged(blank.need_data("")))),
+    ]
+
+    with resumable(job, step, blank) as mine, resumable(job, step, blank) as again:
+        assert mine == again
+        found = {mine}
+        for other, model in others:
+            with resumable(job, other, model) as path:
+                found.add(path)
+
+    assert len(found) == 4
+    with resumable(QUIET, step, blank) as nothing:
+        assert nothing is None
+
+
+def test_an_unfinished_run_is_kept_until_it_is_done(blank: Model, tmp_path: Path) -> None:
+    job, step = Job(scratch=tmp_path / "runs"), PruneChannels()
+
+    def interrupted() -> None:
+        with resumable(job, step, blank) as path:
+            assert path
+            path.write_bytes(b"half")
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        interrupted()
+    with resumable(job, step, blank) as path:
+        assert path
+        assert path.read_bytes() == b"half"
+    assert not path.exists()

@@ -59,6 +59,7 @@ class Dataset:
         inputs: float32, shape (N, ...); a missing value is not-a-number.
         targets: shape (N,); int64 class indices, or float32 for regression.
         split: uint8, shape (N,); index into `PARTS`.
+        groups: shape (N,); who or what an item came from, such as a speaker; None when unknown.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Dataset:
     inputs: NDArray[np.float32]
     targets: NDArray[Any]
     split: NDArray[np.uint8]
+    groups: NDArray[np.str_] | None = None
 
     @property
     def task(self) -> str:
@@ -109,17 +111,29 @@ class Dataset:
             inputs=np.concatenate([self.inputs, other.inputs]),
             targets=np.concatenate([self.targets, other.targets]),
             split=np.concatenate([self.split, other.split]),
+            groups=np.concatenate([groups_of(self), groups_of(other)]),
         )
 
     def to_bytes(self) -> bytes:
         stream = io.BytesIO()
-        np.savez_compressed(stream, inputs=self.inputs, targets=self.targets, split=self.split)
+        arrays: dict[str, Any] = {
+            "inputs": self.inputs, "targets": self.targets, "split": self.split,
+        }  # fmt: skip
+        if self.groups is not None:
+            arrays["groups"] = self.groups
+        np.savez_compressed(stream, **arrays)
         return stream.getvalue()
 
     @classmethod
     def from_bytes(cls, name: str, facts: Facts, data: bytes) -> "Dataset":
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return cls(name, facts, arrays["inputs"], arrays["targets"], arrays["split"])
+            groups = arrays.get("groups")
+            return cls(name, facts, arrays["inputs"], arrays["targets"], arrays["split"], groups)
+
+
+def groups_of(data: Dataset) -> NDArray[np.str_]:
+    """Of every item; empty names where they are not known."""
+    return np.full(len(data.inputs), "") if data.groups is None else data.groups
 
 
 def unlike(one: Facts, other: Facts) -> str:

@@ -38,15 +38,35 @@ def split_items(
                 "Name it with --set split_column=COLUMN.",
             )
         split = _by_key(keys, by, shares, np.random.default_rng(seed))
+    refuse_empty(split)
+    return split
+
+
+def split_rest(
+    targets: NDArray[Any], held_out: NDArray[np.bool_], validation_share: float, seed: int = 0
+) -> NDArray[np.uint8]:
+    """The same where the data says which items are the test part; the rest is drawn by class."""
+    split = np.full(len(targets), 2, np.uint8)
+    rng = np.random.default_rng(seed)
+    split[~held_out] = _stratified(targets[~held_out], (validation_share, 0), rng)
+    refuse_empty(split)
+    if unlearned := set(targets.tolist()) - set(targets[split == 0].tolist()):
+        raise DataError(
+            f"Class number {min(unlearned)} has no item outside the test part.",
+            "Bring more of its items, or hold out fewer.",
+        )
+    return split
+
+
+def refuse_empty(split: NDArray[np.uint8]) -> None:
     empty = [
         name for i, name in enumerate(("train", "validation", "test")) if not (split == i).any()
     ]
     if empty:
         raise DataError(
-            f"{count} items are too few: the {empty[0]} part would be empty.",
+            f"{len(split)} items are too few: the {empty[0]} part would be empty.",
             "Bring more data, or change validation_share and test_share.",
         )
-    return split
 
 
 def _stratified(

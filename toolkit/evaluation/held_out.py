@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.errors import DataError
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import PARTS, Dataset
 
 FEWEST = 30  # items: below, an accuracy of 0.9 is only known to 0.15
 DISTINCT = 0.5  # share of rows below which equal rows of a table are no sign of an equal item
@@ -24,12 +24,14 @@ class HeldOut:
         inputs: float32, shape (N, ...).
         targets: shape (N,).
         left_out: test items that stand among the learned ones.
+        rows: where the items stand in the dataset, shape (N,).
     """
 
     name: str
     inputs: NDArray[np.float32]
     targets: NDArray[Any]
     left_out: int
+    rows: NDArray[np.intp]
 
 
 def held_out(data: Dataset, learned: Sequence[Dataset]) -> HeldOut:
@@ -42,9 +44,10 @@ def held_out(data: Dataset, learned: Sequence[Dataset]) -> HeldOut:
         DataError: most were learned already, and fewer than `FEWEST` items remain.
     """
     inputs, targets = data.part("test")
+    places = np.flatnonzero(data.split == PARTS.index("test"))
     rows = as_bytes(inputs)
     if data.facts.columns and len(np.unique(rows)) < DISTINCT * len(rows):
-        return HeldOut(data.name, inputs, targets, 0)
+        return HeldOut(data.name, inputs, targets, 0, places)
     known = [as_bytes(one.part(part)[0]) for one in learned for part in ("train", "validation")]
     seen = np.isin(rows, np.concatenate(known)) if known else np.zeros(len(rows), bool)
     left_out, remain = int(seen.sum()), int((~seen).sum())
@@ -54,7 +57,7 @@ def held_out(data: Dataset, learned: Sequence[Dataset]) -> HeldOut:
             f"{remain} unseen ones prove nothing.",
             "Name a dataset with items that the model has not learned from.",
         )
-    return HeldOut(data.name, inputs[~seen], targets[~seen], left_out)
+    return HeldOut(data.name, inputs[~seen], targets[~seen], left_out, places[~seen])
 
 
 def as_bytes(inputs: NDArray[np.float32]) -> NDArray[np.void]:

@@ -16,5 +16,5 @@ def fit_features(data: Dataset) -> tuple[Feature, ...]:
     """The steps that `data` needs, in order, fitted on its training part."""
     inputs: NDArray[np.float32] = data.part("train")[0]
     members = sorted((features[name] for name in features.names()), key=lambda cls: cls.order)
-    fitted = [member.fit(inputs, data.facts.columns) for member in members]
+    fitted = [member.fit(inputs, data.facts) for member in members]
     return tuple(step for step in fitted if step)

@@ -1,14 +1,13 @@
 """What a feature step is: fitted on training data, then a part of the exported graph."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from toolkit.data.dataset import Column
+from toolkit.data.dataset import Facts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +22,7 @@ class Feature(BaseModel, ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, inputs: NDArray[np.float32], columns: Sequence[Column]) -> Self | None:
+    def fit(cls, inputs: NDArray[np.float32], facts: Facts) -> Self | None:
         """The step for raw training inputs, shape (N, ...); None when it has nothing to do."""
 
     @abstractmethod

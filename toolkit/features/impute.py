@@ -1,13 +1,12 @@
 """Fill missing values (median for numbers, the most frequent for categories)."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from toolkit.data.dataset import Column
+from toolkit.data.dataset import Facts
 from toolkit.features.base import Feature
 
 if TYPE_CHECKING:
@@ -22,11 +21,11 @@ class Impute(Feature):
     fill: Annotated[tuple[float, ...], Field(description="What replaces a gap, one a column.")]
 
     @classmethod
-    def fit(cls, inputs: NDArray[np.float32], columns: Sequence[Column]) -> Self | None:
-        if not columns:
+    def fit(cls, inputs: NDArray[np.float32], facts: Facts) -> Self | None:
+        if not facts.columns:
             return None
         fill = []
-        for values, column in zip(inputs.T, columns, strict=True):
+        for values, column in zip(inputs.T, facts.columns, strict=True):
             present = values[np.isfinite(values)]
             if not present.size:
                 fill.append(0.0)

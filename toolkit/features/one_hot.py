@@ -1,13 +1,12 @@
 """One input a category, in place of the category's index."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from toolkit.data.dataset import Column
+from toolkit.data.dataset import Facts
 from toolkit.features.base import Feature
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ class OneHot(Feature):
     ]
 
     @classmethod
-    def fit(cls, inputs: NDArray[np.float32], columns: Sequence[Column]) -> Self | None:
-        sizes = tuple(len(c.values) if c.type == "category" else 0 for c in columns)
+    def fit(cls, inputs: NDArray[np.float32], facts: Facts) -> Self | None:
+        sizes = tuple(len(c.values) if c.type == "category" else 0 for c in facts.columns)
         return cls(sizes=sizes) if any(sizes) else None
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,13 +1,13 @@
 """Bring inputs to a common size (LeCun et al. 1998, "Efficient BackProp", section 4.3)."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from toolkit.data.dataset import Column
+from toolkit.data.audio import sample_rate_of
+from toolkit.data.dataset import Facts
 from toolkit.features.base import Feature
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ class Scale(Feature):
     times: Annotated[tuple[float, ...], Field(description="Then multiplied by.")]
 
     @classmethod
-    def fit(cls, inputs: NDArray[np.float32], columns: Sequence[Column]) -> Self | None:
-        if not columns:
+    def fit(cls, inputs: NDArray[np.float32], facts: Facts) -> Self | None:
+        if sample_rate_of(facts.input):
+            return None  # sounds are -1 to 1 already, and their spectra have a scale of their own
+        if not facts.columns:
             low, high = float(np.nanmin(inputs)), float(np.nanmax(inputs))
             return cls(minus=(low,), times=(1 / (high - low or 1.0),))
         minus, times = [], []
-        for values, column in zip(inputs.T, columns, strict=True):
+        for values, column in zip(inputs.T, facts.columns, strict=True):
             # in float32 a mean is a little off, and a constant seems to vary
             present = values[np.isfinite(values)].astype(np.float64)
             numeric = column.type == "number" and present.size > 0

@@ -148,9 +148,13 @@ class Compiler:
         self.values[name, layout, quantization is not None] = tensor
 
     def quantize(self, tensor: Tensor, quantization: Quantization) -> Tensor:
-        """Floats, or integers of another scale, as int8."""
+        """Floats, or integers of another scale, as int8; ahead of a move, which may fall away."""
         if tensor.quantization == quantization:
             return tensor
+        if tensor.index in self._moved:
+            source, axes = self._moved[tensor.index]
+            codes = self.quantize(source, quantization)
+            return self.transpose(codes, axes) if axes else self.reshape(codes, tensor.shape)
         return self.emit(
             "QUANTIZE", [tensor], tensor.shape, dtype="int8", quantization=quantization
         )

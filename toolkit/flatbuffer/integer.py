@@ -74,6 +74,8 @@ def has_int8_weights(node: Node, graph: Graph, output_axis: int) -> bool:
     weights, bias = node.inputs[1], node.inputs[2] if node.has(2) else ""
     if weights not in graph.codes or graph.codes[weights].dtype != np.int8:
         return False
+    if weights in graph.factors:
+        return False
     if bias and bias not in graph.constants:
         return False
     stored = graph.quantizations[weights]
@@ -92,6 +94,12 @@ def matmul(node: Node, graph: Graph) -> bool:
     return len(graph.shapes[node.inputs[1]]) == 2 and has_int8_weights(node, graph, 1)
 
 
+def transposed(node: Node, graph: Graph) -> bool:
+    """The kernel knows no weights in 4 bits."""
+    stored = graph.quantizations.get(node.inputs[1])
+    return has_int8_weights(node, graph, 1) and stored is not None and stored.bits == 8
+
+
 def averages_whole_windows(node: Node, _: Graph) -> bool:
     """The kernel leaves padding out of the average; correcting that takes floats."""
     given = node.attributes
@@ -107,7 +115,7 @@ def pads_zeros(node: Node, graph: Graph) -> bool:
 CONDITIONS: Mapping[str, Callable[[Node, Graph], bool]] = {
     "AveragePool": averages_whole_windows,
     "Conv": lambda node, graph: has_int8_weights(node, graph, 0),
-    "ConvTranspose": lambda node, graph: has_int8_weights(node, graph, 1),
+    "ConvTranspose": transposed,
     "Gemm": gemm,
     "MatMul": matmul,
     "Pad": pads_zeros,

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.flatbuffer.compiler import Compiler
+from toolkit.flatbuffer.dynamic import join_dynamic
+from toolkit.flatbuffer.folding import read
 from toolkit.flatbuffer.fusion import fuse
-from toolkit.flatbuffer.graph import Graph, Node, read
+from toolkit.flatbuffer.graph import Graph, Node
 from toolkit.flatbuffer.integer import propagate
 from toolkit.flatbuffer.layout import Layout
 from toolkit.flatbuffer.operators import TRANSLATIONS
@@ -28,7 +30,7 @@ def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
     Raises:
         UnsupportedError: an operator, or a way of using it, that TFLite has nothing for.
     """
-    graph = propagate(fuse(absorb(read(model))))
+    graph = propagate(fuse(join_dynamic(absorb(read(model)))))
     refuse_unknown(graph)
     compiler = Compiler(graph)
     inputs = {name: open_input(compiler, name) for name in graph.inputs}

@@ -53,15 +53,24 @@ class Writer:
         return made
 
     def constant(
-        self, array: NDArray[Any] | Sequence[int], quantization: Quantization | None = None
+        self,
+        array: NDArray[Any] | Sequence[int],
+        quantization: Quantization | None = None,
+        *,
+        as_is: bool = False,
     ) -> Tensor:
-        """A tensor that is stored in the file; plain sequences are int32 parameters."""
+        """A tensor that is stored in the file; plain sequences are int32 parameters.
+
+        `as_is`: in the type it has, for which there may be no kernel but DEQUANTIZE.
+        """
         values = np.asarray(array, None if isinstance(array, np.ndarray) else np.int32)
-        dtype = STORED.get(values.dtype.name, values.dtype.name)
+        dtype = values.dtype.name if as_is else STORED.get(values.dtype.name, values.dtype.name)
         if values.dtype == np.int64:
             # "to the end" is written as the largest int64
             values = values.clip(np.iinfo(np.int32).min, np.iinfo(np.int32).max)
         content = np.ascontiguousarray(values, dtype).tobytes()
+        if quantization and quantization.bits == 4:
+            dtype, content = "int4", nibbles(values)
         key = (values.shape, dtype, quantization, content)
         if key not in self._constants:
             made = self._constants[key] = self.tensor(values.shape, dtype, quantization)
@@ -93,3 +102,10 @@ class Writer:
                 kept.append(operation)
                 wanted |= {tensor.index for tensor in operation.inputs if tensor}
         return kept[::-1]
+
+
+def nibbles(codes: NDArray[Any]) -> bytes:
+    """Two codes of four bits a byte, the first in the lower half."""
+    flat = codes.reshape(-1).astype(np.uint8) & 0xF
+    padded = np.append(flat, np.zeros(len(flat) % 2, np.uint8))
+    return bytes(padded[0::2] | padded[1::2] << 4)

@@ -9,7 +9,7 @@ from toolkit.onnx_graph import parse
 
 
 class TFLite(Format):
-    """Fixes the batch to one; a quantized graph stays int8, with float inputs and outputs."""
+    """One item at a time; what is quantized stays so, with float inputs and outputs."""
 
     title = "TensorFlow Lite"
     suffix = ".tflite"

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
 
@@ -26,3 +27,13 @@ class Importer(ABC):
             IntegrityError: the file is damaged.
             UnsupportedError: names the operator or input that cannot be taken over.
         """
+
+
+def labelled(signature: Signature) -> Signature:
+    """A single (batch, classes) output is taken for class scores, numbered from 0."""
+    output = signature.outputs[0]
+    if len(signature.outputs) != 1 or len(output.shape) != 2 or output.shape[1] < 2:
+        return signature
+    return Signature(
+        signature.inputs, signature.outputs, tuple(str(i) for i in range(output.shape[1]))
+    )

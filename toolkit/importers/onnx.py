@@ -9,7 +9,7 @@ from typing import Any
 from edge_targets.runtime.contract import DTYPES, Signature, TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.importers.base import Importer
+from toolkit.importers.base import Importer, labelled
 from toolkit.model import Model
 from toolkit.onnx_graph import OPSET, check, clean, decode, nodes_of, shape_of, written
 
@@ -50,7 +50,7 @@ class Onnx(Importer):
         signature = Signature(
             tuple(spec(value) for value in inputs), tuple(spec(v) for v in graph.graph.output)
         )
-        data = written(clean(raised(graph)))
+        data = written(clean(with_zero_points(raised(graph))))
         refuse_unrunnable(data, signature, file)
         job.step("import ONNX", 1, 1)
         return Model(labelled(signature), graph=data)
@@ -66,16 +66,6 @@ def readable(message: Any) -> bool:
             if isinstance(one, bytes) or (hasattr(one, "ListFields") and not readable(one)):
                 return False
     return True
-
-
-def labelled(signature: Signature) -> Signature:
-    """A single (batch, classes) output is taken for class scores, numbered from 0."""
-    output = signature.outputs[0]
-    if len(signature.outputs) != 1 or len(output.shape) != 2 or output.shape[1] < 2:
-        return signature
-    return Signature(
-        signature.inputs, signature.outputs, tuple(str(i) for i in range(output.shape[1]))
-    )
 
 
 def spec(value: Any) -> TensorSpec:
@@ -148,6 +138,32 @@ def raised(graph: Any) -> Any:
         return onnx.version_converter.convert_version(graph, OPSET)
     except (RuntimeError, ValueError):
         return graph  # the runtime reads older opsets too
+
+
+def with_zero_points(graph: Any) -> Any:
+    """Weights that are stored as integers get the zero point that a file may leave out.
+
+    Asked for exact sums, onnxruntime moves stored weights by it, and fails where there is none.
+    """
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    stored = {tensor.name: tensor for tensor in graph.graph.initializer}
+    for node in graph.graph.node:
+        if node.op_type != "DequantizeLinear" or any(node.input[2:]):
+            continue
+        weights, scale = (stored.get(name) for name in node.input[:2])
+        if weights is None or scale is None:
+            continue
+        dtype = helper.tensor_dtype_to_np_dtype(weights.data_type)
+        name = f"{weights.name}_zero"
+        zeros = numpy_helper.from_array(np.zeros(tuple(scale.dims), dtype), name)
+        if name not in stored:
+            stored[name] = zeros
+            graph.graph.initializer.append(zeros)
+        del node.input[2:]
+        node.input.append(name)
+    return graph
 
 
 def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:

@@ -1,7 +1,7 @@
 """Multilayer perceptron (Rumelhart, Hinton and Williams 1986)."""
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 class Mlp(Network):
     """Fully connected layers with ReLU between them; the one to start with for tables."""
+
+    widths: ClassVar = ("hidden",)
+    depths: ClassVar = ("hidden",)
 
     hidden: Annotated[
         tuple[Annotated[int, Field(ge=1, le=65536)], ...],

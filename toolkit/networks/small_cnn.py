@@ -1,6 +1,6 @@
 """A small convolutional network in the manner of LeNet-5 (LeCun et al. 1998), with batch norm."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 class SmallCnn(Network):
     """Blocks of 3x3 convolution, batch norm and ReLU, halved by pooling, then one hidden layer."""
+
+    widths: ClassVar = ("channels", "hidden")
+    depths: ClassVar = ("channels",)
 
     channels: Annotated[
         tuple[Annotated[int, Field(ge=1, le=4096)], ...],

@@ -14,6 +14,7 @@ from toolkit.flatbuffer.translate import translate
 
 Array = np.ndarray[Any, Any]
 FLOAT = onnx.TensorProto.FLOAT
+FLOAT8 = helper.tensor_dtype_to_np_dtype(onnx.TensorProto.FLOAT8E4M3FN)
 
 
 def floats(*shape: int) -> Array:
@@ -75,6 +76,10 @@ CASES: dict[str, tuple[str, tuple[int, ...], list[onnx.NodeProto], dict[str, Arr
                                                     strides=[2, 2], pads=[1] * 4)), ONE),
     "average pool": ("AVERAGE_POOL_2D", IMAGE,
                      behind(step("AveragePool", "x", "y", kernel_shape=[2, 2])), ONE),
+    "average of all": ("MEAN", IMAGE,
+                       behind(step("AveragePool", "x", "y", kernel_shape=[8, 6])), ONE),
+    "average of the only window": ("MEAN", IMAGE, behind(
+        step("AveragePool", "x", "y", kernel_shape=[7, 6], strides=[7, 6])), ONE),
     "global average": ("MEAN", IMAGE, [step("GlobalAveragePool", "x", "y")], {}),
     "residual": ("ADD", IMAGE, [step("Conv", "x w", "m"), step("Add", "x m", "y")],
                  {"w": floats(4, 4, 1, 1)}),
@@ -210,7 +215,7 @@ def test_a_value_is_read_in_both_layouts_as_integers_and_as_floats(
 @pytest.mark.parametrize(
     ("constants", "words"),
     [
-        ({"s": np.array(0.1, np.float32), "z": np.array(0, np.int16)}, "stores int16"),
+        ({"s": np.array(0.1, np.float32), "z": np.array(0, FLOAT8)}, "stores float8"),
         ({"s": np.full(6, 0.1, np.float32), "z": np.zeros(6, np.int8)}, "per channel"),
     ],
 )
@@ -221,3 +226,26 @@ def test_another_kind_of_quantization_is_refused(constants: dict[str, Array], wo
         translate(onnx.load_from_string(graph), QUIET)
 
     assert caught.value.hint
+
+
+def test_an_image_with_channels_last_is_quantized_and_not_moved(
+    quantize: Callable[..., bytes], run_onnx: Callable[..., Any], run_tflite: Callable[..., Any],
+    operations: Callable[..., Any],
+) -> None:  # fmt: skip
+    nodes = [
+        step("Transpose", "x", "m", perm=[0, 3, 1, 2]),
+        step("Conv", "m w", "n", pads=[1] * 4),
+        step("GlobalAveragePool", "n", "o"),
+        step("Flatten", "o", "y"),
+    ]
+    shape = (8, 6, 7, 4)
+    inputs = {"x": floats(*shape)}
+    quantized = quantize(graph_of(nodes, shape, {"w": floats(5, 4, 3, 3)}), inputs)
+    compiled = translate(onnx.load_from_string(quantized), QUIET)
+
+    [found], [expected] = run_tflite(compiled, inputs), run_onnx(quantized, inputs)
+
+    steps = [op for op, _ in operations(compiled)]
+    assert "TRANSPOSE" not in steps
+    assert steps.count("DELEGATE") == 1
+    assert np.abs(found - expected).max() <= 2.01 * np.diff(np.unique(expected)).min()

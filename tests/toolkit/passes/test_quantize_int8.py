@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edge_targets.runtime.contract import TensorSpec
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import RecipeError, UnsupportedError
 from edge_targets.runtime.events import QUIET
+from toolkit.anatomy import layers_of
 from toolkit.data import Column, Dataset, Facts
 from toolkit.features import fit_features
 from toolkit.inference import Runner
@@ -15,7 +16,8 @@ from toolkit.model import Model
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
 from toolkit.onnx_graph import graph_of, operators, parse
-from toolkit.passes.quantize_int8 import QuantizeInt8, spread
+from toolkit.passes.quantize_int8 import QuantizeInt8
+from toolkit.quantization.calibrate import spread
 from toolkit.training import Settings, fit
 
 
@@ -57,7 +59,7 @@ def test_weights_are_bytes_with_a_scale_a_channel(exported: Model) -> None:
     assert operators(found.SerializeToString())["QuantizeLinear"] > 3
 
 
-@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile", "mse"])
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_every_way_of_calibrating_keeps_most_answers(
     exported: Model, digits: Dataset, calibration: Any, per_channel: bool
@@ -108,3 +110,64 @@ def test_without_data_there_is_nothing_to_calibrate_with(exported: Model) -> Non
         QuantizeInt8().apply(exported.with_data(None), QUIET)
 
     assert "--data" in caught.value.hint
+
+
+def test_layers_keep_their_names_and_exceptions_are_heard(exported: Model) -> None:
+    step = QuantizeInt8(samples=16, layers=("1.3=float", "1.8=half", "1.11=weights"))
+
+    found = {layer.name: layer.bits for layer in layers_of(step.apply(exported, QUIET).graph)}
+
+    assert found == {"1.0": 8, "1.3": 32, "1.8": 16, "1.11": 8}
+    assert set(step.skips(exported, QUIET)) == {"1.3", "1.8", "1.11"}
+    assert QuantizeInt8().skips(exported, QUIET) == {}
+
+
+def test_an_exception_for_a_layer_that_there_is_not_names_the_nearest(exported: Model) -> None:
+    with pytest.raises(RecipeError, match=r"no layer '1\.80'") as caught:
+        QuantizeInt8(layers=("1.80=float",)).apply(exported, QUIET)
+
+    assert "'1.8'" in caught.value.hint
+
+
+def test_unsigned_codes_give_the_same_answers(exported: Model, digits: Dataset) -> None:
+    items = digits.part("test")[0][:50]
+
+    signed, unsigned = (
+        Runner.of_model(QuantizeInt8(samples=32, activations=kind).apply(exported, QUIET), QUIET)
+        for kind in ("signed", "unsigned")
+    )
+
+    np.testing.assert_allclose(
+        signed.first_output(items, QUIET), unsigned.first_output(items, QUIET), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("fields", [{"reduce_range": True}, {"correct_bias": True}])
+def test_options_keep_the_answers(exported: Model, digits: Dataset, fields: Any) -> None:
+    found = QuantizeInt8(**fields).apply(exported, QUIET)
+
+    assert accuracy(found, digits) >= accuracy(exported, digits) - 0.02
+
+
+def test_a_reduced_range_keeps_weights_within_seven_bits(exported: Model) -> None:
+    from onnx import numpy_helper
+
+    found = parse(QuantizeInt8(samples=16, reduce_range=True).apply(exported, QUIET).graph)
+
+    codes = [
+        numpy_helper.to_array(tensor)
+        for tensor in found.graph.initializer
+        if tensor.name.endswith(".weight_int8")
+    ]
+    assert len(codes) == 4
+    assert max(np.abs(array.astype(int)).max() for array in codes) == 63
+
+
+def test_weights_that_are_no_numbers_are_refused_by_their_layer(trained: Model) -> None:
+    weights = {name: array.copy() for name, array in trained.weights.items()}
+    weights["1.8.weight"][3, 5] = np.nan
+
+    with pytest.raises(UnsupportedError, match=r"'1\.8'") as caught:
+        QuantizeInt8(samples=16).apply(trained.with_weights(weights), QUIET)
+
+    assert caught.value.hint

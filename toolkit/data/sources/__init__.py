@@ -21,5 +21,5 @@ def source_for(location: str) -> str:
         ) from error
     raise DataError(
         f"{location} is no data that can be read.",
-        "Give `digits`, a .csv file, or a folder with one folder of images a class.",
+        "Give `digits`, a .csv file, or a folder with one folder of images or sounds a class.",
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Dataset, Facts, unlike
-from toolkit.data.splits import Split, split_items
+from toolkit.data.splits import Split, split_items, split_rest
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Samples:
     inputs: NDArray[np.float32]
     targets: NDArray[Any]
     keys: NDArray[Any] | None = None  # what a group or time split goes by
+    groups: NDArray[np.str_] | None = None
+    held_out: NDArray[np.bool_] | None = None  # the test part, where the data brings its own
 
 
 class Source(BaseModel, ABC):
@@ -30,6 +32,7 @@ class Source(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     has_columns: ClassVar[bool] = False  # to choose a target from, and to split by
+    has_groups: ClassVar[bool] = False  # without a column: its items themselves say whose they are
     settled_by_like: ClassVar[frozenset[str]] = frozenset()  # fields that `like` answers
 
     split: Annotated[
@@ -83,9 +86,14 @@ class Source(BaseModel, ABC):
                 f"{location} cannot be read like {like.name}: {why}.",
                 "Bring data with the same inputs and classes.",
             )
+        parts = self._parts(samples)
+        return Dataset(name, samples.facts, samples.inputs, samples.targets, parts, samples.groups)
+
+    def _parts(self, samples: Samples) -> NDArray[np.uint8]:
+        if samples.held_out is not None:
+            return split_rest(samples.targets, samples.held_out, self.validation_share, self.seed)
         shares = (self.validation_share, self.test_share)
-        parts = split_items(samples.targets, self.split, samples.keys, shares, self.seed)
-        return Dataset(name, samples.facts, samples.inputs, samples.targets, parts)
+        return split_items(samples.targets, self.split, samples.keys, shares, self.seed)
 
     def _check_use(self, location: str, target: str | None) -> None:
         """What cannot be used is refused, or the user would believe that it was."""
@@ -101,11 +109,13 @@ class Source(BaseModel, ABC):
                 f"{location} has no columns, so {target!r} cannot be its target.",
                 "Leave --target out: each item's class is known.",
             )
-        if self.split_column or self.split != "stratified":
+        possible = ("stratified", "group") if self.has_groups else ("stratified",)
+        if self.split_column or self.split not in possible:
             by = self.split_column or self.split
+            ways = " or ".join(f"split={way}" for way in possible)
             raise DataError(
                 f"{location} has no columns, so it cannot be split by {by}.",
-                "Use --set split=stratified, and no split_column.",
+                f"Use --set {ways}, and no split_column.",
             )
 
     def _check_like(self, like: Dataset, target: str | None) -> None:

@@ -12,7 +12,9 @@ from pydantic import Field
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import Job
+from toolkit.data.audio import holds_sounds
 from toolkit.data.dataset import Facts, told
+from toolkit.data.folders import visible
 from toolkit.data.sources.base import Samples, Source
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class ImageFolder(Source):
 
     @classmethod
     def accepts(cls, location: str) -> bool:
-        return Path(location).is_dir()
+        return Path(location).is_dir() and not holds_sounds(location)
 
     def read(
         self, location: str, target: str | None, job: Job, like: Facts | None = None
@@ -147,8 +149,3 @@ def in_bytes(image: "Image") -> "Image":
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray(np.clip(np.asarray(image, np.int64) >> 8, 0, 255).astype(np.uint8))
-
-
-def visible(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without what file managers hide there."""
-    return sorted(inner for inner in folder.iterdir() if not inner.name.startswith("."))

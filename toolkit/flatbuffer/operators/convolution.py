@@ -1,42 +1,44 @@
 """Convolutions: TFLite has a kernel for plain and grouped ones, and one for depthwise."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Array, Node, Quantization
 from toolkit.flatbuffer.operators.base import Padding, Translation, activation
+from toolkit.flatbuffer.operators.weights import filters, weights_of
 from toolkit.flatbuffer.operators.windows import give_plane, pad_plane, plane, window_of
 from toolkit.flatbuffer.quantized import dequantized
 from toolkit.flatbuffer.writer import Tensor
 
 
 def convolution(compiler: Compiler, node: Node) -> None:
-    weights, stored = weights_of(compiler, node)
+    weights = weights_of(compiler, node, 0)
     x = plane(compiler, node)
     size = compiler.shape(node.inputs[0])[2:]
     window = window_of(node, weights.shape[2:], size)
-    if weights.ndim == 3:
-        weights = weights[:, :, None]  # a height of one
+    if len(weights.shape) == 3:
+        weights = weights.arranged(lambda a: a[:, :, None])  # a height of one
     groups = node.attributes.get("group", 1)
     x, padding = pad_plane(compiler, x, window)
     outputs, (height, width) = weights.shape[0], window.kernel
     depthwise = groups == x.shape[3] and groups > 1
     if depthwise:
         code, axis = "DEPTHWISE_CONV_2D", 3
-        weights = weights.transpose(1, 2, 3, 0).reshape(1, height, width, outputs)
+        weights = weights.arranged(
+            lambda a: a.transpose(1, 2, 3, 0).reshape(1, height, width, outputs)
+        )
         more = {"depthMultiplier": outputs // groups}
     else:
         code, axis, more = "CONV_2D", 0, {}
-        weights = weights.transpose(0, 2, 3, 1)
-    filters = compiler.writer.constant(weights, stored and replace(stored, axis=axis))
+        weights = weights.arranged(lambda a: a.transpose(0, 2, 3, 1))
+    kernel = filters(compiler, node, weights, axis)
     shape = compiler.shape(node.outputs[0])
     spatial = shape[2:] if len(shape) == 4 else (1, *shape[2:])
     result = compiler.emit(
         code,
-        [x, filters, bias_of(compiler, node, outputs, x, filters)],
+        [x, kernel, bias_of(compiler, node, outputs, x, kernel)],
         (shape[0], *spatial, outputs),
         quantization=compiler.target(node),
         padding=padding,
@@ -52,7 +54,7 @@ def convolution(compiler: Compiler, node: Node) -> None:
 
 def transposed(compiler: Compiler, node: Node) -> None:
     """The whole result first, then what ONNX's padding takes off its rims."""
-    weights, stored = weights_of(compiler, node)
+    weights = weights_of(compiler, node, 1)
     window = window_of(node, weights.shape[2:], ())
     if node.attributes.get("group", 1) != 1 or any(gap != 1 for gap in window.dilations):
         raise node.unsupported(
@@ -60,8 +62,8 @@ def transposed(compiler: Compiler, node: Node) -> None:
         )
     if node.attributes.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
         raise node.unsupported("has automatic padding", "Give the padding as numbers.")
-    if weights.ndim == 3:
-        weights = weights[:, :, None]
+    if len(weights.shape) == 3:
+        weights = weights.arranged(lambda a: a[:, :, None])
     x = plane(compiler, node)
     outputs = weights.shape[1]
     shape = compiler.shape(node.outputs[0])
@@ -73,13 +75,11 @@ def transposed(compiler: Compiler, node: Node) -> None:
             x.shape[1:3], window.strides, window.extent, window.before, wanted, strict=True
         )
     ]
-    filters = compiler.writer.constant(
-        weights.transpose(1, 2, 3, 0), stored and replace(stored, axis=0)
-    )
+    kernel = filters(compiler, node, weights.arranged(lambda a: a.transpose(1, 2, 3, 0)), 0)
     whole = (shape[0], *full, outputs)
     result = compiler.emit(
         "TRANSPOSE_CONV",
-        [compiler.writer.constant(whole), filters, x, bias_of(compiler, node, outputs, x, filters)],
+        [compiler.writer.constant(whole), kernel, x, bias_of(compiler, node, outputs, x, kernel)],
         whole,
         dtype=x.dtype,
         quantization=compiler.target(node),
@@ -98,17 +98,6 @@ def transposed(compiler: Compiler, node: Node) -> None:
     give_plane(compiler, node, result)
 
 
-def weights_of(compiler: Compiler, node: Node) -> tuple[Array, Quantization | None]:
-    """The second input, as the integers that are stored where `node` works on integers."""
-    values = compiler.constant_input(node, 1)
-    if values is None:
-        raise AssertionError(f"{node} has no weights")
-    name = node.inputs[1]
-    if compiler.is_integer(node):
-        return compiler.graph.codes[name], compiler.graph.quantizations[name]
-    return values, None
-
-
 def bias_of(compiler: Compiler, node: Node, outputs: int, x: Tensor, weights: Tensor) -> Tensor:
     """The third input or zeros; for integers with the accumulator's scale, input times weight."""
     name = node.inputs[2] if node.has(2) else ""
@@ -116,7 +105,7 @@ def bias_of(compiler: Compiler, node: Node, outputs: int, x: Tensor, weights: Te
     values = np.zeros(1) if values is None else values
     if not (x.quantization and weights.quantization):
         return compiler.writer.constant(flat(values, outputs).astype(np.float32))
-    if name in compiler.graph.codes:
+    if name in compiler.graph.quantizations:
         values = dequantized(compiler.graph.codes[name], compiler.graph.quantizations[name])
     # float32, as the kernels multiply them
     scale = np.array(x.quantization.scale, np.float32) * np.array(

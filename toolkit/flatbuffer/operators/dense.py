@@ -1,15 +1,16 @@
 """Matrix products: with constant weights a FULLY_CONNECTED, else a BATCH_MATMUL."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from toolkit.flatbuffer.compiler import Compiler
-from toolkit.flatbuffer.graph import Array, Node
+from toolkit.flatbuffer.graph import Node
 from toolkit.flatbuffer.layout import Layout, permutation
 from toolkit.flatbuffer.operators.base import Translation, activation
-from toolkit.flatbuffer.operators.convolution import bias_of, weights_of
+from toolkit.flatbuffer.operators.convolution import bias_of
+from toolkit.flatbuffer.operators.weights import Weights, filters, weights_of
 from toolkit.flatbuffer.writer import Tensor
 
 
@@ -64,38 +65,48 @@ def matmul(compiler: Compiler, node: Node) -> None:
 
 def dense(compiler: Compiler, node: Node, is_transposed: bool, alpha: float, beta: float) -> None:
     """Multiply by weights stored as (outputs, inputs), and add the bias."""
-    weights, stored = weights_of(compiler, node)
+    weights = weights_of(compiler, node, 0 if is_transposed else 1)
     x = compiler.take(node)
+    if alpha != 1.0:
+        weights = Weights(compiler.graph.constants[node.inputs[1]] * np.float32(alpha))
     if not is_transposed:
-        weights = weights.T
+        weights = weights.arranged(np.transpose)
     if node.inputs[0] in compiler.shuffled:
         weights = shuffle(weights, compiler.shuffled[node.inputs[0]])
-    if alpha != 1.0:
-        weights = weights * np.float32(alpha)
-    filters = compiler.writer.constant(weights, stored and replace(stored, axis=0))
+    outputs = weights.shape[0]
+    matrix = filters(compiler, node, weights, 0)
     bias: Tensor | None = None
     if node.has(2):
         if beta == 1.0:
-            bias = bias_of(compiler, node, len(weights), x, filters)
+            bias = bias_of(compiler, node, outputs, x, matrix)
         else:
-            values = np.broadcast_to(compiler.graph.constants[node.inputs[2]], (1, len(weights)))
+            values = np.broadcast_to(compiler.graph.constants[node.inputs[2]], (1, outputs))
             bias = compiler.writer.constant((values[0] * beta).astype(np.float32))
+    more: dict[str, Any] = {"asymmetricQuantizeInputs": True} if node.dynamic else {}
     result = compiler.emit(
         "FULLY_CONNECTED",
-        [x, filters, bias],
+        [x, matrix, bias],
         compiler.shape(node.outputs[0]),
         quantization=compiler.target(node),
         keepNumDims=True,
         fusedActivationFunction=activation(node),
+        **more,
     )
     compiler.give(node, result)
 
 
-def shuffle(weights: Array, shape: tuple[int, ...]) -> Array:
+def shuffle(weights: Weights, shape: tuple[int, ...]) -> Weights:
     """The columns in the order of a channels-last input; `shape` is that of ONNX, batch first."""
-    columns = np.arange(weights.shape[1]).reshape(shape[1:])
+    count = weights.shape[1]
+    columns = np.arange(count).reshape(shape[1:])
     axes = [axis - 1 for axis in permutation(len(shape), Layout.FIRST, Layout.LAST)[1:]]
-    return weights[:, columns.transpose(axes).reshape(-1)]
+    order = columns.transpose(axes).reshape(-1)
+    if weights.factors is None:
+        return weights.arranged(lambda a: a[:, order])
+    # blocks would be torn apart: here the codes of each stand beside others
+    block = count // weights.factors.shape[1]
+    values = weights.values * np.repeat(weights.factors, block, 1)
+    return Weights(values[:, order].astype(np.float32))
 
 
 TRANSLATIONS: Mapping[str, Translation] = {"Gemm": gemm, "MatMul": matmul}

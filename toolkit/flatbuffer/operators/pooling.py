@@ -9,6 +9,7 @@ import numpy as np
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Array, Node
 from toolkit.flatbuffer.operators.base import Padding, Translation
+from toolkit.flatbuffer.operators.shaping import slice_of
 from toolkit.flatbuffer.operators.windows import (
     Window,
     give_plane,
@@ -48,6 +49,9 @@ def average_pool(compiler: Compiler, node: Node) -> None:
     """Zeros around, plain averages, and where they count too much a factor on each pixel."""
     x, declared = plane(compiler, node), window_for(compiler, node)
     window = grown(compiler, node, declared)
+    if compiler.is_integer(node) and output_size(window, x.shape[1:3]) == (1, 1):
+        give_plane(compiler, node, mean(compiler, node, x, window))
+        return
     includes = bool(node.attributes.get("count_include_pad"))
     if not includes and kernel_padding(window, x.shape[1:3]) is Padding.SAME:
         result = pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.SAME)
@@ -65,6 +69,17 @@ def average_pool(compiler: Compiler, node: Node) -> None:
         constant = compiler.writer.constant(factors.astype(np.float32)[None, :, :, None])
         result = compiler.emit("MUL", [result, constant], result.shape)
     give_plane(compiler, node, result)
+
+
+def mean(compiler: Compiler, node: Node, x: Tensor, window: Window) -> Tensor:
+    """The only window as a mean: that kernel writes in any scale, and the delegate takes it."""
+    part = (x.shape[0], *window.kernel, x.shape[3])
+    x = slice_of(compiler, x, (0, 0, 0, 0), part)
+    axes = compiler.writer.constant((1, 2))
+    shape = (x.shape[0], 1, 1, x.shape[3])
+    return compiler.emit(
+        "MEAN", [x, axes], shape, quantization=compiler.target(node), keepDims=True
+    )
 
 
 def window_for(compiler: Compiler, node: Node) -> Window:

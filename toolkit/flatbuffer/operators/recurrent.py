@@ -13,6 +13,7 @@ from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Array, Node
 from toolkit.flatbuffer.operators.base import Translation
 from toolkit.flatbuffer.operators.shaping import slice_of
+from toolkit.flatbuffer.operators.weights import filters, weights_of
 from toolkit.flatbuffer.writer import Tensor
 
 LONGEST = 512  # steps: beyond that the file is mostly operators
@@ -22,8 +23,8 @@ LONGEST = 512  # steps: beyond that the file is mostly operators
 class Cell:
     """One direction's weights, the gates' rows below each other."""
 
-    inputs: Array  # shape (gates · hidden, features)
-    states: Array  # shape (gates · hidden, hidden)
+    inputs: Tensor  # shape (gates · hidden, features)
+    states: Tensor  # shape (gates · hidden, hidden)
     input_bias: Array
     state_bias: Array
     hidden: int
@@ -74,13 +75,16 @@ def check(compiler: Compiler, node: Node, steps: int) -> None:
 
 
 def cell_of(compiler: Compiler, node: Node, place: int, gates: int, hidden: int) -> Cell:
-    inputs, states = compiler.constant_input(node, 1), compiler.constant_input(node, 2)
+    inputs, states = (
+        filters(
+            compiler, node, weights_of(compiler, node, 1, index).arranged(lambda a: a[place]), 0
+        )
+        for index in (1, 2)
+    )
     biases = compiler.constant_input(node, 3)
-    if inputs is None or states is None:
-        raise node.unsupported("lacks its weights", "Export the model again.")
     both = np.zeros(2 * gates * hidden, np.float32) if biases is None else biases[place]
     first, second = np.split(both, 2)
-    return Cell(inputs[place], states[place], first, second, hidden)
+    return Cell(inputs, states, first, second, hidden)
 
 
 def start(compiler: Compiler, node: Node, index: int, place: int, batch: int) -> Tensor:
@@ -123,10 +127,10 @@ def gru_step(compiler: Compiler, cell: Cell, x: Tensor, state: State) -> State:
     return (compiler.emit("ADD", [fresh, kept], hidden.shape),)
 
 
-def dense(compiler: Compiler, x: Tensor, weights: Array, bias: Array) -> Tensor:
-    constants = [compiler.writer.constant(weights), compiler.writer.constant(bias)]
-    shape = (*x.shape[:-1], len(weights))
-    return compiler.emit("FULLY_CONNECTED", [x, *constants], shape, keepNumDims=True)
+def dense(compiler: Compiler, x: Tensor, weights: Tensor, bias: Array) -> Tensor:
+    inputs = [x, weights, compiler.writer.constant(bias)]
+    shape = (*x.shape[:-1], weights.shape[0])
+    return compiler.emit("FULLY_CONNECTED", inputs, shape, keepNumDims=True)
 
 
 def parts(compiler: Compiler, x: Tensor, size: int, count: int) -> list[Tensor]:

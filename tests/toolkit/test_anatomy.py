@@ -1,0 +1,55 @@
+"""Layers of a graph: names, bits, zeros, multiplications."""
+
+import numpy as np
+import pytest
+
+from edge_targets.runtime.events import QUIET
+from toolkit.anatomy import layers_of, total_macs, zipped
+from toolkit.model import Model
+from toolkit.onnx_graph import graph_of
+from toolkit.passes.quantize_int8 import QuantizeInt8
+
+
+def test_layers_keep_the_names_of_the_network(exported: Model) -> None:
+    found = [(layer.name, layer.op) for layer in layers_of(exported.graph)]
+
+    assert found == [("1.0", "Conv"), ("1.3", "Conv"), ("1.8", "Gemm"), ("1.11", "Gemm")]
+
+
+def test_figures_of_a_layer_are_those_worked_by_hand(exported: Model) -> None:
+    second = layers_of(exported.graph)[1]
+
+    # 16 channels of 8 × 3 × 3 weights, at each of 8 × 8 places
+    assert second.parameters == 16 * 8 * 3 * 3
+    assert second.macs == second.parameters * 8 * 8
+    assert second.bits == 32
+    assert second.size_bytes == 4 * second.parameters
+    assert total_macs(exported.graph) == sum(layer.macs for layer in layers_of(exported.graph))
+
+
+def test_an_int8_graph_has_the_same_layers_with_fewer_bits(exported: Model) -> None:
+    before = layers_of(exported.graph)
+
+    after = layers_of(QuantizeInt8().apply(exported, QUIET).graph)
+
+    assert [layer.name for layer in after] == [layer.name for layer in before]
+    assert [layer.parameters for layer in after] == [layer.parameters for layer in before]
+    assert [layer.macs for layer in after] == [layer.macs for layer in before]
+    assert {layer.bits for layer in after} == {8}
+
+
+def test_zeros_and_equal_weights_are_counted(trained: Model) -> None:
+    name = "1.8.weight"
+    weights = np.ones_like(trained.weights[name])
+    weights[:, ::2] = 0
+    model = trained.with_weights({**trained.weights, name: weights})
+
+    [found] = [layer for layer in layers_of(graph_of(model, QUIET)) if layer.name == "1.8"]
+
+    assert found.nonzero == pytest.approx(0.5)
+    assert found.distinct == 2
+
+
+def test_a_repeated_pattern_zips_well() -> None:
+    assert zipped(bytes(10_000)) < 100
+    assert zipped(np.random.default_rng(0).bytes(10_000)) > 9_900

@@ -1,0 +1,144 @@
+"""What a graph is made of, layer by layer: parameters, bits, bytes, zeros, multiplications.
+
+A layer is an operator with learned weights. Its name is the one the network gave it (`1.8` for
+the weight `1.8.weight`), also after quantization; in graphs with other names for weights it is
+the node's.
+"""
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.onnx_graph import parse
+
+WEIGHTED = {
+    "Conv", "ConvInteger", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "MatMulInteger", "RNN",
+}  # fmt: skip
+THROUGH = {"DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Identity", "Reshape"}
+WEIGHT = ".weight"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator with learned weights.
+
+    Attributes:
+        name: of the layer; see the head of this module.
+        op: of the node.
+        parameters: numbers in its weights, biases left out.
+        bits: of one stored weight.
+        nonzero: share of weights that are not zero.
+        distinct: different values among the weights.
+        macs: multiplications and additions for one item; 0 when shapes are not known.
+        checksum: of the stored weights.
+    """
+
+    name: str
+    op: str
+    parameters: int
+    bits: int
+    nonzero: float
+    distinct: int
+    macs: int
+    checksum: int
+
+    @property
+    def size_bytes(self) -> int:
+        return math.ceil(self.parameters * self.bits / 8)
+
+
+def layers_of(graph: bytes) -> tuple[Layer, ...]:
+    """Every layer, in the order of the graph."""
+    import onnx
+
+    model = parse(graph)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    producers = {name: node for node in model.graph.node for name in node.output}
+    shapes = shapes_of(onnx.shape_inference.infer_shapes(model))
+    found = []
+    for node in model.graph.node:
+        if node.op_type not in WEIGHTED:
+            continue
+        source = weight_of(node, stored, producers)
+        if source is not None:
+            found.append(layer(node, stored[source], shapes))
+    return tuple(found)
+
+
+def layer(node: Any, tensor: Any, shapes: Mapping[str, tuple[int, ...]]) -> Layer:
+    from onnx import numpy_helper
+
+    values = numpy_helper.to_array(tensor)
+    count = max(values.size, 1)
+    return Layer(
+        layer_name(node, tensor.name),
+        node.op_type,
+        values.size,
+        bits_of(tensor.data_type),
+        float(np.count_nonzero(values) / count),
+        len(np.unique(values.astype(np.float32))),
+        macs_of(node, values.shape, shapes),
+        zlib.crc32(np.ascontiguousarray(values).tobytes()),
+    )
+
+
+def layer_name(node: Any, weight: str) -> str:
+    """The network's own name where the weight carries it, otherwise the node's."""
+    stem, found, _ = weight.partition(WEIGHT)
+    return stem if found and stem else str(node.name)
+
+
+def weight_of(node: Any, stored: Mapping[str, Any], producers: Mapping[str, Any]) -> str | None:
+    """The initializer that holds the node's weights, looked for through what only unpacks it."""
+    for name in node.input[1:2] if node.op_type != "MatMul" else reversed(node.input[:2]):
+        here = name
+        while here not in stored and here in producers and producers[here].op_type in THROUGH:
+            here = producers[here].input[0]
+        if here in stored and len(stored[here].dims) > 1:
+            return str(here)
+    return None
+
+
+def bits_of(data_type: int) -> int:
+    from onnx import TensorProto, helper
+
+    if data_type in {TensorProto.INT4, TensorProto.UINT4}:
+        return 4
+    return int(helper.tensor_dtype_to_np_dtype(data_type).itemsize) * 8
+
+
+def shapes_of(model: Any) -> dict[str, tuple[int, ...]]:
+    """Of every value that is known; a free batch counts as one item."""
+    values = [*model.graph.input, *model.graph.output, *model.graph.value_info]
+    return {
+        value.name: tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim)
+        for value in values
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def macs_of(node: Any, weight: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Multiply-accumulate operations for one item."""
+    size = math.prod(weight)
+    given, made = shapes.get(node.input[0]), shapes.get(node.output[0])
+    if node.op_type in {"LSTM", "GRU", "RNN"}:
+        recurrent = size * weight[1] // (4 if node.op_type == "LSTM" else 3) // max(weight[-1], 1)
+        return (given[0] if given else 1) * (size + recurrent)
+    if node.op_type in {"Conv", "ConvInteger"}:
+        return size * math.prod(made[2:]) if made else 0
+    if node.op_type == "ConvTranspose":
+        return size * math.prod(given[2:]) if given else 0
+    return size * math.prod(made[1:-1]) if made else size
+
+
+def total_macs(graph: bytes) -> int:
+    return sum(layer.macs for layer in layers_of(graph))
+
+
+def zipped(data: bytes) -> int:
+    """Bytes after DEFLATE, as in a zip file, an update or a web page."""
+    return len(zlib.compress(data, 9))

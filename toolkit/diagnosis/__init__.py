@@ -1,0 +1,5 @@
+"""Which layers quantization hurts, why, and how to mend just those."""
+
+from toolkit.diagnosis.journey import diagnose
+
+__all__ = ["diagnose"]
