@@ -7,17 +7,13 @@ shifts, and the false alarms of whole reports on quiet traffic with the rate tha
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import ks_2samp  # type: ignore[import-untyped]
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from edge_targets.runtime.contract import Profile
 from edge_targets.runtime.sketch import Sketch

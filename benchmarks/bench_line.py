@@ -6,12 +6,12 @@ from pathlib import Path
 
 from edge_targets.runtime.events import QUIET
 from toolkit import api, shelf
-from toolkit.inference import Runner
+from toolkit.inference import side_by_side
 from toolkit.journeys import runner_of
 from toolkit.report import Report
 from toolkit.workspace import Workspace
 
-ROUNDS = 7  # of all files in turn: a machine that gets busy slows all of them alike
+RUNS, ROUNDS = 200, 7
 
 
 def main() -> int:
@@ -26,7 +26,12 @@ def main() -> int:
         names = []
         for model in ("digits", "int8", "pruned", "pruned-int8"):
             names += [artifact.name for artifact in api.build(model, workspace=root).artifacts]
-        latencies = timed({name: runner(shelves, name) for name in names}, shelves)
+        runners = [
+            runner_of(shelves, shelves.get("artifacts", name), 1, QUIET)[0] for name in names
+        ]
+        items = shelf.dataset(shelves, "digits").part("test")[0]
+        times = side_by_side(runners, items, QUIET, RUNS, ROUNDS)
+        latencies = dict(zip(names, times, strict=True))
         base = figures(api.measure(names[0], data="digits", workspace=root))["size"]
         print("| file | accuracy (95 %) | bytes | smaller | latency, float ONNX = 1 |")
         print("|---|---|---|---|---|")
@@ -40,17 +45,6 @@ def main() -> int:
                 f"| {base / found['size']:.1f}× | {ratio:.2f} |"
             )
     return 0
-
-
-def runner(shelves: Workspace, name: str) -> Runner:
-    return runner_of(shelves, shelves.get("artifacts", name), 1, QUIET)[0]
-
-
-def timed(runners: dict[str, Runner], shelves: Workspace) -> dict[str, float]:
-    """The best median of several rounds, milliseconds."""
-    items = shelf.dataset(shelves, "digits").part("test")[0]
-    rounds = [{n: r.latency(items).p50_ms for n, r in runners.items()} for _ in range(ROUNDS)]
-    return {name: min(one[name] for one in rounds) for name in runners}
 
 
 def figures(report: Report) -> dict[str, float]:

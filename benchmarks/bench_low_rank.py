@@ -11,22 +11,17 @@ turn on one thread.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.stats import t as student  # type: ignore[import-untyped]
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.common import SHARED, accuracy, trained
 from edge_targets.runtime.events import QUIET
 from toolkit.anatomy import total_macs, zipped
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
 from toolkit.data.sources.digits import Digits
-from toolkit.features import fit_features
 from toolkit.inference import Runner, side_by_side
-from toolkit.model import Model
 from toolkit.networks import Network
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
@@ -36,9 +31,8 @@ from toolkit.passes.cluster_weights import ClusterWeights
 from toolkit.passes.low_rank import LowRank
 from toolkit.passes.prune_channels import PruneChannels
 from toolkit.passes.prune_weights import PruneWeights
-from toolkit.training import Settings, fit
 
-GESTURES = Path(__file__).resolve().parents[1].parent / "shared/data/hand_gesture/keypoint.csv"
+GESTURES = SHARED / "hand_gesture" / "keypoint.csv"
 
 WIDE: dict[str, Sequence[Pass]] = {
     "low_rank energy=0.9": [LowRank()],
@@ -93,19 +87,18 @@ def compare(
     seeds: int,
 ) -> dict[str, tuple[float, float]]:
     """Print the table; of each way the time, float = 1, and the share that the zip is smaller."""
-    inputs, targets = data.part("test")
+    inputs, _ = data.part("test")
     correct: dict[str, list[float]] = {}
     graphs: dict[str, bytes] = {}
     for seed in range(seeds):
-        blank = Model(data.signature(), network, fit_features(data), data=data)
-        model = fit(blank, Settings(epochs=epochs, seed=seed), QUIET).model
+        model = trained(network, data, epochs=epochs, seed=seed)
         for name, steps in {"float": (), **ways}.items():
             found = model
             for step in steps:
                 found = step.apply(found, QUIET)
             if seed == 0:
                 graphs[name] = graph_of(found, QUIET)
-            correct.setdefault(name, []).append(accuracy(found, inputs, targets))
+            correct.setdefault(name, []).append(accuracy(found, data))
     runners = [Runner(graph, "onnx", data.signature()) for graph in graphs.values()]
     times = dict(zip(graphs, side_by_side(runners, inputs, QUIET), strict=True))
     print(f"## {title}, {seeds} seeds, {len(inputs)} unseen items\n")
@@ -124,13 +117,6 @@ def compare(
         found_rows[name] = time, 1 - zipped(graph) / zipped(graphs["float"])
     print()
     return found_rows
-
-
-def accuracy(model: Model, inputs: np.ndarray, targets: np.ndarray) -> float:
-    """By torch: an export for each seed would take longer than all the training."""
-    with torch.no_grad():
-        scores = model.module()(torch.from_numpy(inputs)).numpy()
-    return float((scores.argmax(axis=1) == targets).mean())
 
 
 def paired(new: Sequence[float], old: Sequence[float]) -> str:

@@ -5,14 +5,15 @@ nothing about accuracy. Sizes and the ratios of latencies are what to look at.
 """
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import SHARED
 from edge_targets.runtime.engines.tflite import quiet
 from edge_targets.runtime.events import QUIET
 from toolkit.data.dataset import Dataset, Facts
@@ -21,7 +22,7 @@ from toolkit.importers import import_model
 from toolkit.model import Model
 from toolkit.passes import passes
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "mlperf_tiny"
+DATA = SHARED / "mlperf_tiny"
 ITEMS, CALIBRATION, ROUNDS, RUNS = 600, 300, 7, 60
 
 Items = NDArray[np.float32]
@@ -145,8 +146,6 @@ class Interpreter:
 
     def latency(self, items: Items) -> float:
         """Median seconds of a prediction."""
-        import time
-
         durations = []
         for item in items[:RUNS]:
             self.runner.set_tensor(self.taken["index"], self.stored(item)[None])

@@ -4,9 +4,9 @@
    the hypervolume (Zitzler and Thiele 1998) of each Pareto set in drop, size and latency: the
    share that it dominates of the box that all of them span; and how many points of a family's
    front something of the search's front beats or equals.
-2. The recipe found is proven by cross-validation: five folds, each item is judged by a float
-   network and its compressed one that have not seen it, all 1,797 items together; the sizes and
-   latencies are of the same pairs of files, measured in turn.
+2. A recipe is proven by cross-validation: five folds, each item is judged by a float network and
+   its compressed one that have not seen it, all 1,797 items together; the sizes and latencies are
+   of the same pairs of files, measured in turn. `STATED` was fixed before its folds were drawn.
 3. Spoken digits, where the recordings are there.
 """
 
@@ -43,6 +43,17 @@ FOLDS = 5
 SMALLER, FASTER, LOSS = 10, 3, 0.005  # what the recipe found is to reach
 TOLERANCE = 0.05  # of a latency: so far apart are two measurements of one file
 WORST_DROP = 0.1  # of the box: what loses more is of no use
+STATED = """
+[[pass]]
+name = "prune_channels"
+ratio = 0.5
+epochs = 50
+learning_rate = 0.003
+
+[[pass]]
+name = "quantize_weights"
+"""
+FOLD_SEED = 1
 SINGLES = (
     "quantize_int8", "prune_channels", "distill", "low_rank", "half_precision", "quantize_weights",
 )  # fmt: skip
@@ -56,19 +67,18 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=FOLDS, help="to prove with; 0 for no proof")
     parser.add_argument("--speech", type=int, default=0, help="trials with spoken digits")
     asked = parser.parse_args()
-    recipe = ""
+    if asked.folds:
+        prove("tflite", STATED, asked.folds)
     if asked.trials:
         with tempfile.TemporaryDirectory() as folder:
-            recipe = compare(Workspace.create(Path(folder)), asked.trials, asked.single)
-    if asked.folds and recipe:
-        prove(recipe, asked.folds)
+            compare(Workspace.create(Path(folder)), asked.trials, asked.single)
     if asked.speech:
         speech(asked.speech)
     return 0
 
 
-def compare(shelves: Workspace, trials: int, single: int) -> str:
-    """Print the fronts side by side; the recipe to prove."""
+def compare(shelves: Workspace, trials: int, single: int) -> None:
+    """Print the fronts side by side."""
     api.data_add("digits", name="digits", workspace=shelves.root)
     api.train("digits", name="m", workspace=shelves.root)
     base, _ = searched(shelves, "base", 1, ("half_precision",))
@@ -88,7 +98,7 @@ def compare(shelves: Workspace, trials: int, single: int) -> str:
         )
         fronts[name], seconds[name] = front_of(found), time.monotonic() - began
         if name == "search":
-            everything, outcome = found, result
+            outcome = result
     box = Box(list(fronts.values()))
     print("| tried | seconds | front | hypervolume | points the search beats or equals |")
     print("|---|---|---|---|---|")
@@ -108,13 +118,6 @@ def compare(shelves: Workspace, trials: int, single: int) -> str:
             f"| {one.latency_ms / floats.latency_ms:.2f} "
             f"| {100 * one.drop:.2f} ({100 * one.drop_low:.2f} to {100 * one.drop_high:.2f}) |"
         )
-    fitting = [one for one in everything if one.fits]
-    if not fitting:
-        return outcome.recipe
-    safest = min(fitting, key=lambda one: (one.drop_high, one.size_bytes))
-    print(f"\nThe safest within the budget, to be proven: {safest.recipe}, {safest.runtime}")
-    entry = shelves.get("models", safest.model)
-    return f"# {safest.runtime}\n{entry.parameters['recipe']}"
 
 
 def searched(
@@ -172,16 +175,14 @@ def matches(one: Candidate, other: Candidate) -> bool:
     )
 
 
-def prove(recipe: str, folds: int) -> None:
-    """Judge the recipe on all digits, each by networks that have not seen it."""
-    runtime, _, toml = recipe.partition("\n")
-    format_name = runtime.removeprefix("# ").split()[0]
+def prove(format_name: str, toml: str, folds: int) -> None:
+    """Judge a recipe on all digits, each by networks that have not seen it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.toml"
         file.write_text(toml)
         steps = Recipe.from_file(file)
     data = sources["digits"]().dataset("digits", "digits", None, QUIET)
-    order = np.random.default_rng(0).permutation(len(data.inputs)) % folds
+    order = np.random.default_rng(FOLD_SEED).permutation(len(data.inputs)) % folds
     answers = [np.empty((len(data.inputs), len(data.labels)), np.float32) for _ in range(2)]
     ratios = []
     for fold in range(folds):
@@ -230,26 +231,30 @@ def pair(data: Dataset, steps: Recipe, format_name: str) -> tuple[list[Runner], 
 
 
 def speech(trials: int) -> None:
-    """At least 8 times smaller at one point, on the official split."""
+    """At least 8 times smaller at one point; ten recordings of each digit and speaker test it.
+
+    The official split has five: of 200 items not even a loss of 1.6 points can be shown.
+    """
     if not SPEECH.is_dir():
         print("Spoken digits are skipped: the recordings are not here.")
         return
     with tempfile.TemporaryDirectory() as folder:
         shelves = Workspace.create(Path(folder))
         root = shelves.root
-        api.data_add(str(SPEECH), name="digits", set=("test_below=5",), workspace=root)
+        api.data_add(str(SPEECH), name="digits", set=("test_below=10",), workspace=root)
         words = ("channels=384", "stem=64", "blocks=4", "halvings=3", "epochs=12")
         trained = api.train("digits", network="ds_cnn", name="m", set=words, workspace=root)
-        print(f"Spoken digits: DS-CNN {trained.test.value:.4f} on the official split.")
+        print(
+            f"Spoken digits: DS-CNN {trained.test.value:.4f} on 400 unseen recordings.", flush=True
+        )
         base, _ = searched(shelves, "base", 1, ("half_precision",))
-        # of the official 200 test items not even a loss of 1 point can be shown: 1.6 is the least
         _, outcome = searched(
             shelves,
             "speech",
             trials,
             ("prune_channels", "quantize_int8"),
             {"max_size": base[0].size_bytes // 8, "epochs": 8},
-            0.02,
+            0.01,
         )
         print(f"At least 8 x smaller: {outcome.reason}")
 

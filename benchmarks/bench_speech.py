@@ -12,17 +12,16 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import SHARED, trained
 from edge_targets.runtime.events import QUIET
 from toolkit.data import Dataset
 from toolkit.data.sources.audio_folder import AudioFolder
 from toolkit.evaluation.gate import drop_bounds
 from toolkit.evaluation.metrics import wilson
-from toolkit.features import fit_features
 from toolkit.formats import formats
 from toolkit.inference import Runner, side_by_side
 from toolkit.model import Model
@@ -31,9 +30,8 @@ from toolkit.onnx_graph import graph_of
 from toolkit.passes import Pass
 from toolkit.passes.prune_channels import PruneChannels
 from toolkit.passes.quantize_int8 import QuantizeInt8
-from toolkit.training import Settings, fit
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "spoken_digits"
+DATA = SHARED / "spoken_digits"
 NETWORK = DsCnn(channels=384, stem=64, blocks=4, halvings=3)
 RECIPES: dict[str, tuple[Pass, ...]] = {
     "int8": (QuantizeInt8(),),
@@ -53,11 +51,6 @@ class Found:
     size: int
     right: NDArray[np.bool_]
     runner: Runner
-
-
-def trained(data: Dataset, epochs: int, seed: int) -> Model:
-    blank = Model(data.signature(), NETWORK, fit_features(data), data=data)
-    return fit(blank, Settings(epochs=epochs, seed=seed), QUIET).model
 
 
 def files_of(recipe: str, model: Model, data: Dataset) -> list[Found]:
@@ -121,7 +114,7 @@ def main() -> None:
     )
     data = source.dataset("spoken", str(DATA), None, QUIET)
     start = time.process_time()
-    model = trained(data, options.epochs, options.seed)
+    model = trained(NETWORK, data, epochs=options.epochs, seed=options.seed)
     seconds = time.process_time() - start
     print(f"{model.parameters:,} parameters, trained in {seconds:.0f} s of one core\n")
     rows = files_of("float", model, data)

@@ -15,28 +15,26 @@ below 0.0625, with 6 below 0.0313, with 8 below 0.0078. t is of the paired t-tes
 
 import argparse
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.common import accuracy, trained
 from edge_targets.runtime.events import QUIET
 from toolkit.data.dataset import PARTS, Dataset
+from toolkit.data.sampling import thinned
 from toolkit.data.sources.digits import Digits
-from toolkit.features import fit_features
+from toolkit.inference import Runner
 from toolkit.model import Model
 from toolkit.networks.small_cnn import SmallCnn
 from toolkit.onnx_graph import graph_of
 from toolkit.passes.average_weights import AverageWeights
 from toolkit.passes.distill import Distill
 from toolkit.passes.qat import Qat
-from toolkit.quantization.calibrate import ranges_for, spread
+from toolkit.quantization.calibrate import ranges_for
 from toolkit.quantization.fold import prepared
 from toolkit.quantization.observe import observe
 from toolkit.quantization.plan import LayerPlan, plan_for
@@ -85,34 +83,11 @@ def t_test(gains: Floats) -> float:
     return float(ttest_1samp(gains, 0).pvalue) if gains.std() else 1.0
 
 
-def accuracy(model: Model, data: Dataset) -> float:
-    """On the test part, with kernels that are exact as those of ARM are.
-
-    Those that older x86 processors have by default cut off large sums of int8 products.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(graph_of(model, QUIET), options)
+def compiled_accuracy(model: Model, data: Dataset) -> float:
+    """On the test part, as the engine of devices computes it, which is exact in int8."""
     inputs, targets = data.part("test")
-    [answers] = session.run(None, {session.get_inputs()[0].name: inputs})
-    return float((np.asarray(answers).argmax(axis=1) == targets).mean())
-
-
-def score(model: Model, data: Dataset) -> float:
-    """`accuracy` of a network, without an export."""
-    import torch
-
-    inputs, targets = data.part("test")
-    with torch.no_grad():
-        found = model.module()(torch.from_numpy(inputs)).numpy()
-    return float((found.argmax(axis=1) == targets).mean())
-
-
-def blank(network: SmallCnn, data: Dataset) -> Model:
-    return Model(data.signature(), network, fit_features(data), data=data)
+    answers = Runner.of_model(model, QUIET).first_output(inputs, QUIET)
+    return float((answers.argmax(axis=1) == targets).mean())
 
 
 def few(data: Dataset, count: int, seed: int) -> Dataset:
@@ -129,11 +104,11 @@ def few(data: Dataset, count: int, seed: int) -> Dataset:
 
 
 def distillation(data: Dataset, seeds: range, labels: int, epochs: int, all_epochs: int) -> None:
-    teacher = fit(blank(LARGE, data), Settings(epochs=30), QUIET).model
+    teacher = trained(LARGE, data, epochs=30)
     small = LARGE.scaled(WIDTH)
-    size = fit(blank(small, few(data, 10, 0)), Settings(epochs=1), QUIET).model.parameters
+    size = trained(small, few(data, 10, 0), epochs=1).parameters
     print(
-        f"teacher: {teacher.parameters:,} parameters, accuracy {score(teacher, data):.4f}; "
+        f"teacher: {teacher.parameters:,} parameters, accuracy {accuracy(teacher, data):.4f}; "
         f"student: {size:,} parameters\n"
     )
     head("student of a tenth of the size", "targets alone", "with the teacher")
@@ -146,7 +121,7 @@ def distillation(data: Dataset, seeds: range, labels: int, epochs: int, all_epoc
                 step = Distill(width=WIDTH, epochs=rounds, seed=seed)
                 step = step.model_copy(update=WAYS[name])
                 student = step.apply(known, QUIET)
-                accuracies.setdefault(name, []).append(score(student, data))
+                accuracies.setdefault(name, []).append(accuracy(student, data))
         alone = accuracies.pop("targets")
         for name, found in accuracies.items():
             print(Pair(f"{count:,} items, {name}", alone, found).row(), flush=True)
@@ -157,17 +132,17 @@ def four_bits(data: Dataset, seeds: range, epochs: int) -> None:
     pairs: dict[bool, tuple[list[float], list[float]]] = {True: ([], []), False: ([], [])}
     floats, further = [], []
     for seed in seeds:
-        model = fit(blank(SMALL, data), Settings(epochs=15, seed=seed), QUIET).model
-        floats.append(score(model, data))
+        model = trained(SMALL, data, epochs=15, seed=seed)
+        floats.append(accuracy(model, data))
         # as many epochs more in floats: is it the rounding that helps, or the training?
         more = Settings(epochs=epochs, patience=epochs, learning_rate=1e-3, seed=seed)
         trained_on = fit(model, more, QUIET).model
         graph, later = (prepared(graph_of(each, QUIET)) for each in (model, trained_on))
-        further.append(accuracy(afterwards(model, later, per_channel=True), data))
+        further.append(compiled_accuracy(afterwards(model, later, per_channel=True), data))
         for per_channel, (after, during) in pairs.items():
-            after.append(accuracy(afterwards(model, graph, per_channel), data))
+            after.append(compiled_accuracy(afterwards(model, graph, per_channel), data))
             step = Qat(bits=4, per_channel=per_channel, epochs=epochs, seed=seed)
-            during.append(accuracy(step.apply(model, QUIET), data))
+            during.append(compiled_accuracy(step.apply(model, QUIET), data))
     for per_channel, (after, during) in pairs.items():
         name = "a scale a channel" if per_channel else "a scale a tensor"
         print(Pair(name, after, during).row())
@@ -180,7 +155,7 @@ def afterwards(model: Model, graph: bytes, per_channel: bool) -> Model:
     """Post-training: the same plan and writer; ranges seen, scales of the least squared error."""
     base = LayerPlan(weights=4, per_channel=per_channel)
     plan = plan_for(graph, base)
-    items = spread(model.need_data("Calibration").part("train")[0], 256)
+    items = thinned(model.need_data("Calibration").part("train")[0], 256)
     ranges = ranges_for(graph, observe(graph, items, QUIET), plan, base)
     return model.with_graph(quantize_graph(graph, plan, ranges))
 
@@ -196,14 +171,14 @@ def averaging(data: Dataset, seeds: range, epochs: int) -> None:
     ]
     found: list[tuple[list[float], list[float]]] = [([], []) for _ in ways]
     for seed in seeds:
-        model = fit(blank(SMALL, data), Settings(epochs=15, seed=seed), QUIET).model
+        model = trained(SMALL, data, epochs=15, seed=seed)
         for (_, made), (plain, mean) in zip(ways, found, strict=True):
             step = made(seed)
             settings = Settings(
                 epochs=epochs, patience=epochs, learning_rate=step.learning_rate, seed=seed
             )
-            plain.append(score(fit(model, settings, QUIET).model, data))
-            mean.append(score(step.apply(model, QUIET), data))
+            plain.append(accuracy(fit(model, settings, QUIET).model, data))
+            mean.append(accuracy(step.apply(model, QUIET), data))
     for (name, _), (plain, mean) in zip(ways, found, strict=True):
         print(Pair(name, plain, mean).row(), flush=True)
 

@@ -3,28 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import SHARED, trained
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.events import QUIET
 from toolkit.data import Dataset
 from toolkit.data.dataset import Facts
+from toolkit.data.sampling import thinned
 from toolkit.data.sources import sources
-from toolkit.features import fit_features
 from toolkit.importers import import_model
 from toolkit.model import Model
+from toolkit.networks import Network
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
 from toolkit.onnx_graph import clean, graph_of, written
-from toolkit.quantization.calibrate import spread
-from toolkit.training import Settings, fit
 
 Array = NDArray[Any]
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SAMPLES = 256
 
 
@@ -40,16 +38,16 @@ class Subject:
 
 
 def subjects(quick: bool) -> Iterator[Subject]:
-    yield trained("digits CNN", sources["digits"]().dataset("d", "d", None, QUIET), SmallCnn())
+    yield taught("digits CNN", sources["digits"]().dataset("d", "d", None, QUIET), SmallCnn())
     if quick:
         return
-    yield trained("breast cancer MLP", table("load_breast_cancer"), Mlp())
+    yield taught("breast cancer MLP", table("load_breast_cancer"), Mlp())
     yield ugly(sources["digits"]().dataset("d", "d", None, QUIET))
     gestures = SHARED / "hand_gesture" / "keypoint.csv"
     if gestures.is_file():
         rows = np.loadtxt(gestures, delimiter=",", dtype=np.float32)
         data = dataset("gestures", rows[:, 1:], rows[:, 0].astype(np.int64), ("0", "1", "2"))
-        yield trained("hand gesture MLP", data, Mlp(hidden=(32, 16)))
+        yield taught("hand gesture MLP", data, Mlp(hidden=(32, 16)))
     for name, draw in (("resnet", pictures), ("kws", spectra)):
         file = SHARED / "mlperf_tiny" / f"{name}_fp32.tflite"
         if not file.is_file():
@@ -60,11 +58,10 @@ def subjects(quick: bool) -> Iterator[Subject]:
         yield Subject(f"MLPerf {name}", model, draw(SAMPLES, 0), draw(500, 1), None)
 
 
-def trained(name: str, data: Dataset, network: Any) -> Subject:
-    blank = Model(data.signature(), network, fit_features(data), data=data)
-    model = fit(blank, Settings(epochs=15), QUIET).model
+def taught(name: str, data: Dataset, network: Network) -> Subject:
+    model = trained(network, data, epochs=15)
     graph = model.with_graph(graph_of(model, QUIET))
-    return Subject(name, graph, spread(data.part("train")[0], SAMPLES), *data.part("test"))
+    return Subject(name, graph, thinned(data.part("train")[0], SAMPLES), *data.part("test"))
 
 
 def table(loader: str) -> Dataset:
@@ -126,7 +123,7 @@ def ugly(data: Dataset) -> Subject:
     model = Model(signature, graph=written(clean(program.model_proto)))
     small = [np.asarray(data.part(p)[0] / 16, np.float32) for p in ("train", "test")]
     targets = data.part("test")[1]
-    return Subject("depthwise, ugly ranges", model, spread(small[0], SAMPLES), small[1], targets)
+    return Subject("depthwise, ugly ranges", model, thinned(small[0], SAMPLES), small[1], targets)
 
 
 def pictures(count: int, seed: int) -> Array:

@@ -3,7 +3,8 @@
     python docs/screenshots.py WORKSPACE [--out docs/images] [--live]
 
 Draws under Xvfb where it is installed, else with Qt's offscreen platform. With `--live` the
-pages first do their work (train, compress, build, search, diagnose), and what they make stays in the workspace.
+pages first do their work (train, compress, build, search, diagnose), and what they make stays in
+the workspace.
 """
 
 import argparse

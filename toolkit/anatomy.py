@@ -7,7 +7,7 @@ the node's.
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from toolkit.onnx_graph import parse
 WEIGHTED = {
     "Conv", "ConvInteger", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "MatMulInteger", "RNN",
 }  # fmt: skip
+RECURRENT = {"GRU", "LSTM", "RNN"}
 THROUGH = {"DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Identity", "Reshape"}
 WEIGHT = ".weight"
 
@@ -56,17 +57,18 @@ def layers_of(graph: bytes) -> tuple[Layer, ...]:
     import onnx
 
     model = parse(graph)
+    shapes = shapes_of(onnx.shape_inference.infer_shapes(model))
+    return tuple(layer(node, tensor, shapes) for node, tensor in weighted_nodes(model))
+
+
+def weighted_nodes(model: Any) -> Iterator[tuple[Any, Any]]:
+    """The node of every layer and the tensor that holds its weights, in the order of the graph."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
-    shapes = shapes_of(onnx.shape_inference.infer_shapes(model))
-    found = []
     for node in model.graph.node:
-        if node.op_type not in WEIGHTED:
-            continue
-        source = weight_of(node, stored, producers)
+        source = weight_of(node, stored, producers) if node.op_type in WEIGHTED else None
         if source is not None:
-            found.append(layer(node, stored[source], shapes))
-    return tuple(found)
+            yield node, stored[source]
 
 
 def layer(node: Any, tensor: Any, shapes: Mapping[str, tuple[int, ...]]) -> Layer:
@@ -94,13 +96,18 @@ def layer_name(node: Any, weight: str) -> str:
 
 def weight_of(node: Any, stored: Mapping[str, Any], producers: Mapping[str, Any]) -> str | None:
     """The initializer that holds the node's weights, looked for through what only unpacks it."""
-    for name in node.input[1:2] if node.op_type != "MatMul" else reversed(node.input[:2]):
+    for name in weight_inputs(node):
         here = name
         while here not in stored and here in producers and producers[here].op_type in THROUGH:
             here = producers[here].input[0]
         if here in stored and len(stored[here].dims) > 1:
             return str(here)
     return None
+
+
+def weight_inputs(node: Any) -> list[str]:
+    """Where the weights of a layer may come in: a product may have them on either side."""
+    return list(node.input[1:2]) if node.op_type != "MatMul" else [*reversed(node.input[:2])]
 
 
 def bits_of(data_type: int) -> int:
@@ -125,7 +132,7 @@ def macs_of(node: Any, weight: tuple[int, ...], shapes: Mapping[str, tuple[int, 
     """Multiply-accumulate operations for one item."""
     size = math.prod(weight)
     given, made = shapes.get(node.input[0]), shapes.get(node.output[0])
-    if node.op_type in {"LSTM", "GRU", "RNN"}:
+    if node.op_type in RECURRENT:
         recurrent = size * weight[1] // (4 if node.op_type == "LSTM" else 3) // max(weight[-1], 1)
         return (given[0] if given else 1) * (size + recurrent)
     if node.op_type in {"Conv", "ConvInteger"}:

@@ -57,8 +57,9 @@ Folder = Annotated[
     Parameter(help="the workspace; unless given, the nearest folder with sanderling.toml"),
 ]
 Drop = Annotated[str | None, Parameter(show_default=False)]
-Sureness = Annotated[str, Parameter()]
+SURE = "95%"
 Size = Annotated[str | None, Parameter(show_default=False)]
+Flag = Annotated[bool, Parameter(show_default=False)]
 Columns = Annotated[Sequence[str], Parameter(show_default=False)]
 Words = Annotated[Sequence[str], Parameter(metavar="KEY=VALUE", show_default=False)]
 
@@ -192,9 +193,9 @@ def compress(
     recipe: Path | None = None,
     data: str | None = None,
     max_drop: Drop = None,
-    confidence: Sureness = "95%",
+    confidence: str = SURE,
     slice: Columns = (),  # noqa: A002 - the word users type
-    strict: bool = False,
+    strict: Flag = False,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Compressed:
@@ -220,7 +221,7 @@ def compress(
     if (passes is None) == (recipe is None):
         raise UsageError("Say either --passes or --recipe.", "For example: --passes quantize_int8.")
     steps = Recipe.from_file(recipe) if recipe else Recipe.of_names(passes or "")
-    gate = gate_of(max_drop, confidence) if max_drop else None
+    gate = gate_if(max_drop, confidence, slice)
     return compression.compress(
         Workspace.find(workspace), model, steps, data, name, job, gate, slice, strict
     )
@@ -232,10 +233,10 @@ def diagnose(
     *,
     data: str,
     recipe: Path | None = None,
-    repair: bool = False,
+    repair: Flag = False,
     name: str | None = None,
-    max_drop: Drop = "1%",
-    confidence: Sureness = "95%",
+    max_drop: str = "1%",
+    confidence: str = SURE,
     slice: Columns = (),  # noqa: A002 - the word users type
     max_size: Size = None,
     workspace: Folder = None,
@@ -283,12 +284,12 @@ def search(
     target: str = "simulator",
     device: str | None = None,
     max_size: Size = None,
-    max_latency: Annotated[str | None, Parameter(help="of one prediction, such as 5ms")] = None,
+    max_latency: Annotated[str | None, Parameter(help="of one prediction, such as 5ms.")] = None,
     max_ram: Size = None,
-    max_drop: Drop = "1%",
-    confidence: Sureness = "95%",
+    max_drop: str = "1%",
+    confidence: str = SURE,
     trials: int = 40,
-    time: Annotated[str | None, Parameter(help="to stop after, such as 10min")] = None,
+    time: Annotated[str | None, Parameter(help="to stop after, such as 10min.")] = None,
     name: str | None = None,
     families: str | None = None,
     seed: int = 0,
@@ -297,8 +298,9 @@ def search(
 ) -> r.Searched:
     """Search for the best recipe and runtime within a budget.
 
-    Typed again it goes on where it was; typed in a second terminal, both share the work. Exits
-    with 3 when nothing fits.
+    Typed again it goes on where it was; typed in a second terminal, both share the work.
+
+    Exits with 3 when nothing fits.
 
     Args:
         model: the model to start from.
@@ -334,17 +336,28 @@ def search(
     return searching.search(Workspace.find(workspace), model, data, options, job)
 
 
-def gate_of(max_drop: str | None, confidence: str) -> "Gate":
+def gate_if(max_drop: str | None, confidence: str, slices: Sequence[str]) -> "Gate | None":
+    """The gate that was asked for, if one was; what would be of no use without it is refused."""
+    if max_drop:
+        return gate_of(max_drop, confidence)
+    if slices or confidence != SURE:
+        raise UsageError(
+            "--slice and --confidence say how --max-drop is judged.", "Add --max-drop 1%."
+        )
+    return None
+
+
+def gate_of(max_drop: str, confidence: str) -> "Gate":
     """Of what a user typed."""
     from toolkit.evaluation.gate import Gate
-    from toolkit.parameters import checked
     from toolkit.quantities import share
 
-    values = {
-        "max_drop": share(max_drop or "0", "--max-drop"),
-        "confidence": share(confidence, "--confidence"),
-    }
-    return checked(Gate, values, "--max-drop and --confidence")
+    sure = share(confidence, "--confidence", "95% or 0.95")
+    if not 0.5 <= sure < 1:
+        raise UsageError(
+            f"--confidence {confidence}: it is from 50% to below 100%.", "Write it like 95%."
+        )
+    return Gate(max_drop=share(max_drop, "--max-drop"), confidence=sure)
 
 
 def build(
@@ -400,7 +413,7 @@ def package(
     serve_as: str | None = None,
     reference: str | None = None,
     max_drop: Drop = None,
-    confidence: Sureness = "95%",
+    confidence: str = SURE,
     slice: Columns = (),  # noqa: A002 - the word users type
     workspace: Folder = None,
     job: Job = QUIET,
@@ -424,7 +437,7 @@ def package(
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    gate = gate_of(max_drop, confidence) if max_drop else None
+    gate = gate_if(max_drop, confidence, slice)
     return shipping.package(shelves, artifact, target, name, serve_as, job, reference, gate, slice)
 
 

@@ -10,6 +10,7 @@ from edge_targets.runtime.events import Job
 from toolkit import shelf
 from toolkit.anatomy import Layer, layers_of, zipped
 from toolkit.data.dataset import Dataset
+from toolkit.data.sampling import thinned
 from toolkit.evaluation.gate import Gate, judge, refuse_unprovable
 from toolkit.evaluation.held_out import HeldOut, held_out
 from toolkit.evaluation.metrics import quality
@@ -18,12 +19,11 @@ from toolkit.inference import Runner, side_by_side
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of
 from toolkit.passes import Pass, passes
-from toolkit.quantization.calibrate import spread
 from toolkit.quantization.checks import calibration_warnings
 from toolkit.recipe import Recipe
 from toolkit.results import Compressed, LayerChange, StepInfo
 from toolkit.shelf import loaded
-from toolkit.workspace import Workspace, check_name
+from toolkit.workspace import Workspace
 
 NOTICEABLE = 0.05  # of size or time: less is rounding, or the machine's mood
 CODEBOOK = 257  # different weights that a byte can name, and zero
@@ -63,7 +63,7 @@ def compress(
     slices: Sequence[str] = (),
     strict: bool = False,
 ) -> Compressed:
-    check_name(name)
+    shelf.new_name(name, model_name)
     source, model, parents = loaded(shelves, model_name, data_name)
     known = model.need_data("Compression")
     learned = shelf.learned_data(shelves, source)
@@ -71,9 +71,7 @@ def compress(
     groups = slices_of(known, slices, unseen.rows)
     if gate:
         refuse_unprovable(gate, unseen.targets)
-    recipe = recipe.resolved(
-        lambda wanted: shelf.load_model(shelves, shelves.get("models", wanted))
-    )
+    recipe = recipe.resolved(lambda wanted: shelf.model(shelves, wanted))
     job = job.keeping(shelves.runs())
     states = [State.of(model, job)]
     steps: list[StepInfo] = []
@@ -123,7 +121,7 @@ def doubts(recipe: Recipe, model: Model, known: Dataset) -> tuple[str, ...]:
     """What is odd about the calibration items of each pass that takes some."""
     inputs, targets = known.part("train")
     found = [
-        calibration_warnings(model, spread(inputs, count), spread(targets, count))
+        calibration_warnings(model, thinned(inputs, count), thinned(targets, count))
         for step in recipe.steps
         if (count := getattr(step, "samples", 0))
     ]
@@ -195,6 +193,9 @@ def warning(
             f"{1 / size:.1f} times smaller, but {time:.2f} times the time here with ONNX Runtime; "
             "measure the TFLite file as well"
         )
+    if size > 1 + NOTICEABLE:
+        slower = f" and takes {time:.2f} times the time" if time > 1 + NOTICEABLE else ""
+        return f"the file became {size:.2f} times as large{slower}"
     if size < 1 - NOTICEABLE or time < 1 - NOTICEABLE:
         return ""
     if zip_size < 1 - NOTICEABLE:

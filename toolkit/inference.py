@@ -66,10 +66,16 @@ class Runner:
         return Latency(float(p50), float(p90), float(p99), self.threads, runs)
 
 
-def side_by_side(runners: Sequence[Runner], inputs: NDArray[np.float32], job: Job) -> list[float]:
-    """Median milliseconds of one prediction by each, in turn: a busy machine slows all alike."""
-    rounds = [[r.latency(inputs, job, RUNS).p50_ms for r in runners] for _ in range(ROUNDS)]
-    return [min(found) for found in zip(*rounds, strict=True)]
+def side_by_side(
+    runners: Sequence[Runner],
+    inputs: NDArray[np.float32],
+    job: Job,
+    runs: int = RUNS,
+    rounds: int = ROUNDS,
+) -> list[float]:
+    """The best median of a prediction by each, ms; in turn: a busy machine slows all alike."""
+    medians = [[r.latency(inputs, job, runs).p50_ms for r in runners] for _ in range(rounds)]
+    return [min(found) for found in zip(*medians, strict=True)]
 
 
 def tensor(values: NDArray[Any]) -> Tensor:

@@ -18,14 +18,15 @@ from edge_targets.package import SigningKey, public_key
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.anatomy import WEIGHTED, macs_of, shapes_of, weight_of
+from toolkit.anatomy import macs_of, shapes_of, weighted_nodes
 from toolkit.data.dataset import Dataset
-from toolkit.inference import Runner
+from toolkit.inference import Runner, side_by_side
 from toolkit.onnx_graph import parse
 from toolkit.packaging import Contents, write_package
+from toolkit.shipping import place_of, signing_key_of
 from toolkit.workspace import Workspace
 
-ROUNDS, RUNS = 3, 100  # the best median of a few rounds: another program disturbs one of them
+RUNS = 100  # of a round: a trial is compared with others that were timed at other moments
 # what engines fold into the operator before, or do once when they load the file
 FOLDED = {
     "BatchNormalization", "Cast", "Clip", "Constant", "DequantizeLinear", "Dropout", "Flatten",
@@ -77,8 +78,8 @@ class Here:
 
     def __call__(self, file: Finished, threads: int, job: Job) -> Timing:
         runner = Runner(file.data, file.format, file.signature, threads)
-        rounds = [runner.latency(self.inputs, job, RUNS).p50_ms for _ in range(ROUNDS)]
-        return Timing(min(rounds), "measured here")
+        [median_ms] = side_by_side((runner,), self.inputs, job, RUNS)
+        return Timing(median_ms, "measured here")
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,6 @@ def clock_for(
 def on_device(
     shelves: Workspace, target_name: str, target: Target, name: str, world: Dataset
 ) -> Clock:
-    from toolkit.shipping import place_of, signing_key_of
-
     device = shelves.get("devices", name)
     if device.facts["target"] != target_name:
         raise UnsupportedError(
@@ -169,19 +168,16 @@ def work_of(graph: bytes) -> Work:
     import onnx
 
     model = parse(graph)
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
     shapes = shapes_of(onnx.shape_inference.infer_shapes(model))
     macs = {False: 0, True: 0}
-    for node in model.graph.node:
-        source = weight_of(node, stored, producers) if node.op_type in WEIGHTED else None
-        if source is not None:
-            taken = producers.get(node.input[0])
-            # in int8 when what comes in is: weights alone are unpacked and computed with in float
-            integer = node.op_type in INTEGER or (
-                taken is not None and taken.op_type == "DequantizeLinear"
-            )
-            macs[integer] += macs_of(node, tuple(stored[source].dims), shapes)
+    for node, weight in weighted_nodes(model):
+        taken = producers.get(node.input[0])
+        # in int8 when what comes in is: weights alone are unpacked and computed with in float
+        integer = node.op_type in INTEGER or (
+            taken is not None and taken.op_type == "DequantizeLinear"
+        )
+        macs[integer] += macs_of(node, tuple(weight.dims), shapes)
     operators = sum(node.op_type not in FOLDED for node in model.graph.node)
     weight_bytes = sum(tensor.ByteSize() for tensor in model.graph.initializer)
     return Work(macs[False], macs[True], operators, weight_bytes)

@@ -12,7 +12,8 @@ from edge_targets.runtime.errors import UnsupportedError
 from toolkit.data.dataset import Dataset
 from toolkit.features import Feature, features
 from toolkit.networks import Network, networks
-from toolkit.structure import restructure
+from toolkit.onnx_graph import parameter_count
+from toolkit.weights.structure import restructure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,8 +49,6 @@ class Model:
     def parameters(self) -> int:
         """How many numbers were learned (a graph: are stored)."""
         if not self.network:
-            from toolkit.onnx_graph import parameter_count
-
             return parameter_count(self.graph)
         return sum(value.size for name, value in self.weights.items() if learned(name))
 

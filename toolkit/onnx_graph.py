@@ -5,24 +5,25 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError
+from edge_targets.runtime.errors import IntegrityError, UnsupportedError, first_line
 from edge_targets.runtime.events import Job
-from toolkit.model import Model
 
 if TYPE_CHECKING:
     import onnx
+
+    from toolkit.model import Model  # which needs this module: its weights may lie in a graph
 
 OPSET = 20
 IR_VERSION = 9  # of the file format: the first that knows our opset; weights need not be inputs
 BATCH = "batch"
 
 
-def graph_of(model: Model, job: Job) -> bytes:
+def graph_of(model: "Model", job: Job) -> bytes:
     """The model as an ONNX graph, class shares as output; a network is exported."""
     return export(model, job) if model.network else model.graph
 
 
-def export(model: Model, job: Job) -> bytes:
+def export(model: "Model", job: Job) -> bytes:
     import logging
 
     import onnx
@@ -53,9 +54,9 @@ def export(model: Model, job: Job) -> bytes:
             )
     except Exception as error:  # the exporter's errors share no other base
         job.step("export to ONNX", 0, 1)  # it wraps an interruption as well: then this stops
-        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error.__cause__ or error)
         raise UnsupportedError(
-            f"This network cannot be exported to ONNX: {reason.rstrip('.')}.",
+            f"This network cannot be exported to ONNX: {reason}.",
             "Build it from standard torch layers, without branches that depend on values.",
         ) from error
     if program is None:
@@ -98,6 +99,10 @@ def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":
     for tensor in slim.graph.initializer:
         del tensor.metadata_props[:]
     return slim
+
+
+def cleaned(graph: bytes) -> bytes:
+    return written(clean(parse(graph)))
 
 
 def written(graph: "onnx.ModelProto") -> bytes:
@@ -149,6 +154,17 @@ def nodes_of(graph: Any) -> Iterator[Any]:
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 yield from nodes_of(inner)
+
+
+def attribute(node: Any, name: str, default: Any) -> Any:
+    """Of a node; words as text, not bytes."""
+    from onnx import helper
+
+    for given in node.attribute:
+        if given.name == name:
+            value = helper.get_attribute_value(given)
+            return value.decode() if isinstance(value, bytes) else value
+    return default
 
 
 def parameter_count(graph: bytes) -> int:

@@ -12,6 +12,8 @@ from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Golden, Manifest, Signature, Tensor
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Dataset
+from toolkit.data.sampling import evenly
+from toolkit.evaluation.metrics import are_classes
 from toolkit.formats import formats
 from toolkit.inference import Runner
 from toolkit.telemetry.reference import reference_profile
@@ -85,10 +87,10 @@ def write_package(
 
 def typical_items(inputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float32]:
     """The first item of each class, in the order of classes; of numbers, from low to high."""
-    if targets.dtype.kind in "iu":
+    if are_classes(targets):
         return inputs[np.unique(targets, return_index=True)[1][:GOLDEN_ITEMS]]
     # all of the range: what is allowed is a share of how far the answers lie apart
-    ranks = np.linspace(0, len(targets) - 1, min(GOLDEN_ITEMS, len(targets))).astype(int)
+    ranks = evenly(len(targets), GOLDEN_ITEMS)
     chosen: NDArray[np.intp] = np.argsort(targets, kind="stable")[ranks]
     return inputs[chosen]
 

@@ -49,8 +49,10 @@ def checked(cls: type[M], values: Mapping[str, Any], where: str) -> M:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
+        # the word of a recipe, not of Python
+        expected = first["msg"].replace("valid tuple", 'list, such as ["first", "second"]')
         raise RecipeError(
-            f"{where}, {field}: {first['msg']} (given: {first['input']!r}).",
+            f"{where}, {field}: {expected} (given: {first['input']!r}).",
             fields_hint(cls, field),
         ) from error
 

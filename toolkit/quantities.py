@@ -1,5 +1,6 @@
 """Amounts as people write them: `1%`, `200kB`, `5ms`, `10min`."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -15,16 +16,19 @@ SHARES = {"": 1.0, "%": 0.01}
 
 def amount(text: str, units: Mapping[str, float], option: str, example: str) -> float:
     found = AMOUNT.fullmatch(text.strip())
-    if not found or found[2] not in units:
+    value = float(found[1]) * units[found[2]] if found and found[2] in units else math.inf
+    if not math.isfinite(value):
         raise UsageError(f"{option} {text}: this is no amount.", f"Write it like {example}.")
-    return float(found[1]) * units[found[2]]
+    return value
 
 
-def share(text: str, option: str) -> float:
-    """`1%` or `0.01`: from 0 to 1."""
-    value = amount(text, SHARES, option, "1% or 0.01")
+def share(text: str, option: str, example: str = "1% or 0.01") -> float:
+    """`1%` or `0.01`: from 0 to 1. A bare `1` is refused: some mean 1 %, others all."""
+    value = round(amount(text, SHARES, option, example), 12)  # 95 * 0.01 is 0.9500000000000001
+    if value >= 1 and not text.strip().endswith("%"):
+        raise UsageError(f"{option} {text}: a share or a percentage?", f"Write it like {example}.")
     if value > 1:
-        raise UsageError(f"{option} {text}: more than all.", "Write it like 1% or 0.01.")
+        raise UsageError(f"{option} {text}: more than all.", f"Write it like {example}.")
     return value
 
 

@@ -62,7 +62,11 @@ class Recipe:
             data = tomllib.loads(file.read_text("utf-8"))
         except FileNotFoundError as error:
             raise RecipeError(f"{file} is not there.", "Check the path.") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise RecipeError(
+                f"{file} cannot be read: {error.strerror}.", "Name a TOML file of passes."
+            ) from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise RecipeError(f"{file} is not TOML: {error}.", "See docs/recipes.md.") from error
         rows = data.get("pass")
         if not isinstance(rows, list) or not rows or set(data) - {"pass"}:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from edge_targets.runtime.contract import Signature
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import RecipeError, UnsupportedError
 from toolkit.data.dataset import Dataset, Facts
 from toolkit.matching import check_fits
 from toolkit.model import Model
-from toolkit.workspace import Entry, Workspace
+from toolkit.workspace import Entry, Workspace, check_name
 
 
 def save_dataset(
@@ -44,6 +44,16 @@ def save_model(
     # through JSON: what is stored is what a reader will find
     plain = json.loads(json.dumps(known))
     return workspace.put("models", name, {file: stored}, plain, verb, parameters, parents)
+
+
+def new_name(name: str, source: str) -> str:
+    """`name` for what is made from the model `source`, which must stay within reach."""
+    if check_name(name) == source:
+        raise RecipeError(
+            f"{name} is the model to start from, and stays as it is.",
+            "Call the new one something else with --name.",
+        )
+    return name
 
 
 def data_of(workspace: Workspace, entry: Entry) -> tuple[Entry, ...]:
@@ -83,6 +93,10 @@ def load_model(workspace: Workspace, entry: Entry) -> Model:
     [file] = entry.files
     data = learned_data(workspace, entry)
     return Model.from_facts(entry.facts, workspace.read(entry, file), data)
+
+
+def model(workspace: Workspace, name: str) -> Model:
+    return load_model(workspace, workspace.get("models", name))
 
 
 def loaded(

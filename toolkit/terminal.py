@@ -251,7 +251,9 @@ def text(value: Any) -> str:
         both = text(value.first), text(value.second)
         return both[1] if both[0] == both[1] else value.between.join(both)
     if isinstance(value, Interval):
-        return f"{value.value:.4f} ({value.low:.3f}-{value.high:.3f})"
+        # R² can be below 0, where a dash would look like another minus
+        between = "-" if value.low >= 0 else " to "
+        return f"{value.value:.4f} ({value.low:.3f}{between}{value.high:.3f})"
     if isinstance(value, Mapping):
         known = {
             key: text(inner) for key, inner in value.items() if inner not in (None, "", [], ())

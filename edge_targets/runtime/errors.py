@@ -63,3 +63,8 @@ class StorageError(EdgeError):
 
 class Cancelled(BaseException):
     """The user asked the job to stop; no `except Exception` can swallow it."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a foreign error says, without its full stop; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

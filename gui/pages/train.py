@@ -206,7 +206,7 @@ class Train(Page):
         return unique_name(words, self.session.names("models"))
 
     def _browse(self) -> None:
-        if self.source.chosen == "image_folder":
+        if self.source.chosen.endswith("_folder"):
             place = QFileDialog.getExistingDirectory(self, "Folder with one folder a class")
         else:
             place, _ = QFileDialog.getOpenFileName(self, "Table", "", "Tables (*.csv *.tsv *.txt)")

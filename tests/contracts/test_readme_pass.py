@@ -53,7 +53,7 @@ def test_the_pass_of_the_readme_shrinks_the_zip_and_keeps_the_digits_known(
 
 
 def test_it_keeps_the_digits_it_says(shown: type[Pass], trained: Model) -> None:
-    found = shown(**{"bits": 3}).apply(trained, QUIET)
+    found = shown.model_validate({"bits": 3}).apply(trained, QUIET)
 
     before, after = trained.weights["1.8.weight"], found.weights["1.8.weight"]
     assert after.dtype == np.float32

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_targets.runtime.errors import Cancelled, DataError, UnknownNameError
+from edge_targets.runtime.errors import Cancelled, DataError, RecipeError, UnknownNameError
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit import journeys, shelf
-from toolkit.compression import compress
+from toolkit.compression import State, compress, warning
 from toolkit.data import Dataset
 from toolkit.data.sources.digits import Digits
 from toolkit.evaluation.gate import Gate
@@ -233,3 +233,24 @@ def test_data_that_a_pass_trains_with_is_learned_too(line: Workspace) -> None:
     for name in ("moved", "back"):
         learned = shelf.data_of(line, line.get("models", name))
         assert [entry.name for entry in learned] == ["digits", "turned"]
+
+
+def test_the_model_to_start_from_is_not_replaced(line: Workspace) -> None:
+    before = line.get("models", "m")
+
+    with pytest.raises(RecipeError, match="m is the model to start from"):
+        compress(line, "m", Recipe.of_names("quantize_int8"), None, "m", QUIET)
+
+    assert line.get("models", "m") == before
+
+
+def test_a_pass_that_made_the_file_larger_says_that_and_does_not_recommend_itself(
+    line: Workspace,
+) -> None:
+    before = State.of(shelf.model(line, "m"), QUIET)
+    after = replace(before, graph=before.graph * 2)
+
+    assert warning(before, after, True, 1.5, 0.9, {}) == (
+        "the file became 2.00 times as large and takes 1.50 times the time"
+    )
+    assert warning(before, after, True, 1.0, 0.9, {}) == "the file became 2.00 times as large"

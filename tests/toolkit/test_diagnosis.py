@@ -27,8 +27,9 @@ from toolkit.data.sources.csv import Csv
 from toolkit.diagnosis import diagnose
 from toolkit.diagnosis.readings import Budget, affordable, mean_loss
 from toolkit.diagnosis.signals import outlier_of, sqnr, weight_sqnr, widest
+from toolkit.diagnosis.telling import healthy
 from toolkit.diagnosis.values import answers
-from toolkit.evaluation.gate import Gate
+from toolkit.evaluation.gate import Gate, judge
 from toolkit.features import fit_features
 from toolkit.inference import Runner
 from toolkit.model import Model
@@ -332,6 +333,7 @@ def test_a_trained_network_is_diagnosed_as_it_is(shelves: Workspace, trained: Mo
         ),
         ({"recipe": Recipe((QuantizeInt8(layers=("1.9=float",)),))}, RecipeError, "1.9"),
         ({"repair": True, "gate": Gate(max_drop=0.0001)}, DataError, "cannot show"),
+        ({"repair": True, "name": "m"}, RecipeError, "stays as it is"),
     ],
 )
 def test_what_cannot_be_diagnosed_is_refused_with_what_to_do(
@@ -419,6 +421,19 @@ def test_numbers_are_diagnosed_by_the_variance_that_is_explained(
     for row in found.layers:
         assert row.damage == pytest.approx(row.loss, abs=1e-6)  # the loss is 1 - R²
     assert found.after.value > 0.9
+
+
+def test_nothing_to_repair_and_a_gate_that_does_not_hold_are_both_told() -> None:
+    right, wrong = np.eye(2)[[0] * 400], np.eye(2)[[1] * 8 + [0] * 392]
+    targets = np.zeros(400, int)
+    gained = judge(GATE, wrong, right, targets, {})
+    lost = judge(Gate(max_drop=0.01), right, wrong, targets, {})
+
+    told = healthy(gained, 4, lost)
+
+    assert "the model gains 2.00 points on 400 validation items" in told
+    assert told.endswith("On the test items the gate does not hold yet.")
+    assert "does not hold" not in healthy(gained, 4, gained)
 
 
 def test_a_large_model_is_tried_on_fewer_items_and_then_on_fewer_layers() -> None:

@@ -89,7 +89,7 @@ def test_the_same_answers_pass_when_there_are_enough_items() -> None:
     assert verdict.drop == 0
     assert verdict.items == 400
     assert verdict.items_needed is None
-    assert "surely less than" in verdict.reason
+    assert "surely loses less than" in verdict.reason
     assert "95 %" in verdict.reason
 
 

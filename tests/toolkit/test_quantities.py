@@ -28,7 +28,9 @@ def test_times_are_read_in_the_unit_they_are_asked_in() -> None:
     assert seconds("1.5h", "--time") == 5400
 
 
-@pytest.mark.parametrize("text", ["", "much", "5 parsecs", "-1%", "1..2kB", "nan", "1e9999"])
+@pytest.mark.parametrize(
+    "text", ["", "much", "5 parsecs", "-1%", "1..2kB", "nan", "1e9999", "9" * 400]
+)
 def test_what_is_no_amount_is_answered_with_an_example(text: str) -> None:
     for reader in (share, size_bytes, milliseconds, seconds):
         with pytest.raises(UsageError, match="no amount") as caught:
@@ -39,3 +41,15 @@ def test_what_is_no_amount_is_answered_with_an_example(text: str) -> None:
 def test_a_share_of_more_than_all_is_refused() -> None:
     with pytest.raises(UsageError, match="more than all"):
         share("101%", "--max-drop")
+
+
+@pytest.mark.parametrize("text", ["1", "5", "1.0"])
+def test_a_bare_number_that_may_mean_per_cent_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="a share or a percentage") as caught:
+        share(text, "--confidence", "95% or 0.95")
+
+    assert "95%" in caught.value.hint
+
+
+def test_a_percentage_is_the_number_that_was_meant() -> None:
+    assert share("95%", "--confidence") == 0.95

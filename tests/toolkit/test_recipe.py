@@ -104,7 +104,7 @@ def test_passes_are_applied_in_order_and_each_result_is_shown(trained: Model) ->
         ),
         (
             '[[pass]]\nname = "quantize_int8"\ncalibration = "minmaks"',
-            "quantize_int8, calibration: Input should be 'minmax', 'entropy' or 'percentile'",
+            "quantize_int8, calibration: Input should be 'minmax', 'percentile', 'entropy'",
             "Default: 'minmax'",
         ),
     ],
@@ -213,3 +213,17 @@ def test_any_valid_parameters_survive_toml(
     made = Recipe((PruneChannels(ratio=ratio, epochs=epochs), QuantizeInt8(samples=samples)))
 
     assert recipe(tmp_path_factory.getbasetemp(), made.to_toml()) == made
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read: Is a directory") as caught:
+        Recipe.from_file(tmp_path)
+
+    assert "Errno" not in str(caught.value)
+
+
+def test_a_word_where_a_list_belongs_is_answered_with_a_list(tmp_path: Path) -> None:
+    text = '[[pass]]\nname = "quantize_int8"\nlayers = "1.0=float"'
+
+    with pytest.raises(RecipeError, match=r'layers: Input should be a list, such as \["first"'):
+        recipe(tmp_path, text)

@@ -20,12 +20,12 @@ from toolkit.diagnosis.values import answers
 from toolkit.diagnosis.workshop import Treatment, Workshop
 from toolkit.evaluation.gate import Gate, judge, least_provable, refuse_unprovable
 from toolkit.evaluation.held_out import held_out
-from toolkit.evaluation.metrics import quality
+from toolkit.evaluation.metrics import are_classes, quality
 from toolkit.evaluation.slices import slices_of
 from toolkit.quantization.checks import calibration_warnings
 from toolkit.recipe import Recipe
 from toolkit.results import Diagnosed, Verdict
-from toolkit.workspace import Workspace, check_name
+from toolkit.workspace import Workspace
 
 GUILTY = 0.05  # of what the worst layer does: less is nobody's fault
 
@@ -50,7 +50,7 @@ class Court:
     def enough(self, reading: Reading) -> bool:
         """Whether the gate holds; where no number of losses could show it, nothing may be lost."""
         found = self.verdict(reading.outputs)
-        if found.passed or self.targets.dtype.kind not in "iu":
+        if found.passed or not are_classes(self.targets):
             return found.passed
         least = least_provable(len(self.targets), self.gate.confidence)
         return least > self.gate.max_drop and found.drop <= 0
@@ -90,7 +90,7 @@ def diagnose(
     """
     if not repair and (name or max_size is not None):
         raise UsageError("--name and --max-size are of a repaired model.", "Add --repair.")
-    new_name = check_name(name or f"{model_name}-repaired")
+    new_name = shelf.new_name(name or f"{model_name}-repaired", model_name) if repair else ""
     job = job.keeping(shelves.runs())
     subject = subject_of(shelves, model_name, data_name, recipe, job)
     one = examined(shelves, subject, gate, slices, repair, max_size, job)
@@ -98,9 +98,10 @@ def diagnose(
     again = f"sanderling diagnose {model_name} --data {data_name}" + " --recipe FILE" * bool(recipe)
     one = replace(one, found=replace(one.found, warnings=warnings))
     if one.chooser.enough(one.case.quantized) or not one.case.harm:
-        reason = healthy(one.chooser.verdict(one.case.quantized.outputs), len(one.found.layers))
+        chosen = one.chooser.verdict(one.case.quantized.outputs)
+        reason = healthy(chosen, len(one.found.layers), one.found.gate)
         following = f"sanderling compress {subject.name} --passes quantize_int8 --name NAME"
-        return replace(one.found, reason=reason, next=(following,))
+        return replace(one.found, reason=reason, next=(following,) * bool(one.found.layers))
     if not repair:
         return replace(one.found, reason=blamed(one.found), next=(f"{again} --repair",))
     layers = harmful(one.found.layers, GUILTY)

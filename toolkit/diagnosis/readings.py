@@ -10,9 +10,10 @@ from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import PARTS, Dataset
+from toolkit.data.sampling import evenly
 from toolkit.diagnosis.values import answers
 from toolkit.evaluation.held_out import FEWEST, as_bytes
-from toolkit.evaluation.metrics import quality
+from toolkit.evaluation.metrics import are_classes, quality
 
 ITEMS = (200, 2000)  # of a trial: an accuracy of 0.9 is then known to 0.04, or to 0.013
 LAYERS = (16, 64)  # tried one by one
@@ -31,7 +32,7 @@ class Items:
 
     def thinned(self, most: int) -> "Items":
         """At most so many, evenly from all."""
-        chosen = np.linspace(0, len(self.rows) - 1, min(len(self.rows), most)).astype(int)
+        chosen = evenly(len(self.rows), most)
         return Items(self.rows[chosen], self.inputs[chosen], self.targets[chosen])
 
 
@@ -99,7 +100,7 @@ def mean_loss(outputs: NDArray[Any], targets: NDArray[Any]) -> float:
     """Cross-entropy of shares or raw scores; for numbers 1 - R²."""
     if not np.isfinite(outputs).all():
         return BROKEN
-    if targets.dtype.kind not in "iu":
+    if not are_classes(targets):
         wanted = targets.astype(np.float64)
         return float(((outputs.reshape(-1) - wanted) ** 2).mean() / (wanted.var() or 1.0))
     shares = outputs.astype(np.float64)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.events import Job
-from toolkit.anatomy import WEIGHTED, layer_name, weight_of
+from toolkit.anatomy import layer_name, weighted_nodes
+from toolkit.data.sampling import thinned
 from toolkit.diagnosis.values import answers, has_value
-from toolkit.onnx_graph import parse
+from toolkit.onnx_graph import attribute, parse
 from toolkit.quantization.observe import Observation
 
 PROBES = 64  # items for which a layer's own output is compared
@@ -63,21 +64,16 @@ def places_of(graph: bytes) -> tuple[Place, ...]:
     from onnx import numpy_helper
 
     model = parse(graph)
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    producers = {name: node for node in model.graph.node for name in node.output}
+    stored = {tensor.name for tensor in model.graph.initializer}
     found = []
-    for node in model.graph.node:
-        source = weight_of(node, stored, producers) if node.op_type in WEIGHTED else None
-        if source is None:
-            continue
-        values = numpy_helper.to_array(stored[source]).astype(np.float32)
+    for node, weight in weighted_nodes(model):
+        values = numpy_helper.to_array(weight).astype(np.float32)
         taken = next(name for name in node.input if name not in stored)
-        attributes = {a.name: a.i for a in node.attribute}
-        depthwise = attributes.get("group", 1) > 1 and values.shape[1] == 1
-        rows = channels_first(values, node.op_type, bool(attributes.get("transB")))
+        depthwise = attribute(node, "group", 1) > 1 and values.shape[1] == 1
+        rows = channels_first(values, node.op_type, bool(attribute(node, "transB", 0)))
         found.append(
             Place(
-                layer_name(node, source),
+                layer_name(node, weight.name),
                 node.op_type,
                 taken,
                 end_of(model, node.output[0]),
@@ -116,8 +112,7 @@ def probe(graph: bytes, name: str, spec: TensorSpec, items: NDArray[Any], job: J
     """As many of the items as a look at one value may take."""
     one = tensor(graph, name, spec, items[:1], job)
     each = one.nbytes if one is not None else 0
-    most = min(PROBE_BYTES // max(each, 1), PROBES, len(items))
-    return np.take(items, np.linspace(0, len(items) - 1, max(most, 1)).astype(int), axis=0)
+    return thinned(items, max(min(PROBE_BYTES // max(each, 1), PROBES), 1))
 
 
 def flow_of(seen: Observation) -> Flow:

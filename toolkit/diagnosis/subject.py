@@ -69,12 +69,8 @@ def subject_of(
         model = shelf.load_model(shelves, entry).with_data(model.data)
         parents = (entry, *parents[1:])
     before, base = parted(recipe.steps if recipe else made)
-    before = Recipe(before).resolved(lambda one: saved(shelves, one)).steps
+    before = Recipe(before).resolved(lambda one: shelf.model(shelves, one)).steps
     return Subject(entry.name, entry, model, parents, before, base)
-
-
-def saved(shelves: Workspace, name: str) -> Model:
-    return shelf.load_model(shelves, shelves.get("models", name))
 
 
 def is_quantized(graph: bytes) -> bool:

@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 
-from toolkit.evaluation.gate import points
+from toolkit.evaluation.gate import change, points
 from toolkit.results import Diagnosed, RepairStep, Verdict
 
 
-def healthy(verdict: Verdict, layers: int) -> str:
-    """Why there is nothing to do; the verdict is on the validation items."""
+def healthy(verdict: Verdict, layers: int, gate: Verdict | None = None) -> str:
+    """Why there is nothing to do; the verdict is on the validation items, the gate on test ones."""
     if not layers:
         return "Nothing to repair: no layer of the model is quantized."
     bound = (
-        f"surely less than {points(verdict.bound)}"
+        f"and surely loses less than {points(verdict.bound)}"
         if verdict.passed
         else "as far as so few items show"
     )
+    yet = "" if gate is None or gate.passed else " On the test items the gate does not hold yet."
     return (
-        f"Nothing to repair: in 8 bits the model loses {points(verdict.drop)} on "
-        f"{verdict.items:,} validation items, {bound}."
+        f"Nothing to repair: in 8 bits the model {change(verdict.drop)} on "
+        f"{verdict.items:,} validation items, {bound}.{yet}"
     )
 
 

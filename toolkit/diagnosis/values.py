@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import TensorSpec
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import UnsupportedError, first_line
 from edge_targets.runtime.events import Job
 from toolkit.inference import BATCH
 from toolkit.onnx_graph import parse, written
@@ -31,9 +31,8 @@ def answers(
             for i in job.track(range(0, len(items), BATCH), "run the model")
         ]
     except Exception as error:  # onnxruntime's errors share no other base
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UnsupportedError(
-            f"The runtime refuses the graph: {reason}.",
+            f"The runtime refuses the graph: {first_line(error)}.",
             "Update onnxruntime, or export the model with standard operators.",
         ) from error
     return np.concatenate(found)

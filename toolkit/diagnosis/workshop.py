@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from edge_targets.runtime.events import Job
+from toolkit.data.sampling import thinned
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, parse, written
+from toolkit.onnx_graph import cleaned
 from toolkit.passes import Pass, passes
 from toolkit.passes.quantize_int8 import QuantizeInt8
-from toolkit.quantization.calibrate import channel_means, ranges_for, spread
+from toolkit.quantization.calibrate import channel_means, ranges_for
 from toolkit.quantization.fold import prepared
 from toolkit.quantization.observe import Observation, observe
 from toolkit.quantization.plan import LayerPlan, plan_for
@@ -74,7 +75,7 @@ class Workshop:
                 model = passes[name]().apply(model, job)
             graph = prepared(model.graph)
             items = self.model.need_data("Static quantization").part("train")[0]
-            items = spread(items, self.base.samples)
+            items = thinned(items, self.base.samples)
             spec = self.model.signature.inputs[0]
             self._ready[ahead] = Ready(graph, observe(graph, items.astype(spec.dtype), job))
         return self._ready[ahead]
@@ -99,4 +100,4 @@ class Workshop:
             signed=step.activations == "signed",
             means=channel_means(ready.seen) if step.correct_bias else None,
         )
-        return written(clean(parse(graph)))
+        return cleaned(graph)

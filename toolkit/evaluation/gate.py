@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_targets.runtime.errors import DataError
-from toolkit.evaluation.metrics import DRAWS, metric_name, quality
+from toolkit.evaluation.metrics import DRAWS, are_classes, metric_name, quality
 from toolkit.results import GroupDrop, Verdict
 
 # Items added against the gate: without them the exact chance of a false pass is up to 6.3 % at
@@ -96,7 +96,7 @@ def refuse_unprovable(gate: Gate, targets: NDArray[Any]) -> None:
         DataError: even a model that loses nothing could not pass.
     """
     count = len(targets)
-    if targets.dtype.kind not in "iu":
+    if not are_classes(targets):
         return
     least = least_provable(count, gate.confidence) if count else 1.0
     if least > gate.max_drop:
@@ -153,7 +153,7 @@ def judge(
     ruined = [group for group in groups if not group.passed]
     held = bounds.high <= gate.max_drop
     needed = None
-    if targets.dtype.kind in "iu" and not held:
+    if are_classes(targets) and not held:
         right = [outputs.argmax(axis=1) == targets for outputs in (before, after)]
         lost, won = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
         needed = items_needed(lost, won, len(targets), gate)
@@ -176,7 +176,7 @@ def judge(
 def bounds_of(
     before: NDArray[Any], after: NDArray[Any], targets: NDArray[Any], confidence: float
 ) -> Bounds:
-    if targets.dtype.kind in "iu":
+    if are_classes(targets):
         return drop_bounds(
             before.argmax(axis=1) == targets, after.argmax(axis=1) == targets, confidence
         )
@@ -227,7 +227,7 @@ def reason(
         return "cannot be compared: the targets do not vary, or an answer is not a number"
     sure = f"with {percent(gate.confidence)} confidence on {count:,} unseen items"
     if bounds.low > gate.max_drop:
-        return f"loses {points(bounds.drop)}, more than the {points(gate.max_drop)} allowed"
+        return f"{change(bounds.drop)}, more than the {points(gate.max_drop)} allowed"
     if ruined:
         worst = ruined[0]
         return (
@@ -235,12 +235,16 @@ def reason(
             f"surely more than {points(max(worst.low, gate.max_drop))}"
         )
     if bounds.high <= gate.max_drop:
-        return f"loses {points(bounds.drop)}, surely less than {points(bounds.high)} {sure}"
+        return f"{change(bounds.drop)}, surely loses less than {points(bounds.high)} {sure}"
     more = f"; about {needed:,} items would show it" if needed else ""
     return (
-        f"loses {points(bounds.drop)}, and up to {points(bounds.high)} is possible {sure}; "
+        f"{change(bounds.drop)}, and may lose up to {points(bounds.high)} {sure}; "
         f"{points(gate.max_drop)} may be lost{more}"
     )
+
+
+def change(drop: float) -> str:
+    return f"gains {points(-drop)}" if drop < 0 else f"loses {points(drop)}"
 
 
 def points(share: float) -> str:

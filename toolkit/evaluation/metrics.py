@@ -23,12 +23,17 @@ def wilson(successes: int, count: int) -> Interval:
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
+def are_classes(targets: NDArray[Any]) -> bool:
+    """Whether they are numbers of classes, and not numbers to be predicted."""
+    return targets.dtype.kind in "iu"
+
+
 def quality(outputs: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> Interval:
     """Accuracy for class targets; for numbers the share of variance explained (R²).
 
     R² gets a percentile bootstrap interval (Efron 1979).
     """
-    if targets.dtype.kind in "iu":
+    if are_classes(targets):
         return wilson(int((outputs.argmax(axis=1) == targets).sum()), len(targets))
     wanted = targets.astype(np.float64)
     errors = (outputs.reshape(-1) - wanted) ** 2
@@ -42,4 +47,4 @@ def quality(outputs: NDArray[Any], targets: NDArray[Any], seed: int = 0) -> Inte
 
 
 def metric_name(targets: NDArray[Any]) -> str:
-    return "accuracy" if targets.dtype.kind in "iu" else "R²"
+    return "accuracy" if are_classes(targets) else "R²"

@@ -3,7 +3,7 @@
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
 from toolkit.formats.base import Format
-from toolkit.onnx_graph import clean, parse, written
+from toolkit.onnx_graph import cleaned
 
 
 class Onnx(Format):
@@ -14,6 +14,6 @@ class Onnx(Format):
 
     def build(self, graph: bytes, signature: Signature, job: Job) -> bytes:
         job.step("write ONNX", 0, 1)
-        data = written(clean(parse(graph)))
+        data = cleaned(graph)
         job.step("write ONNX", 1, 1)
         return data

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from edge_targets.runtime.events import Job
 from toolkit.model import Model, state_of
 from toolkit.passes.base import Pass
-from toolkit.training import Settings, resumable, teach
+from toolkit.training import resumable, teach
 from toolkit.training.averaging import Averaging
+from toolkit.training.finetuning import settings
 
 
 class AverageWeights(Pass):
@@ -43,13 +44,8 @@ class AverageWeights(Pass):
     def apply(self, model: Model, job: Job) -> Model:
         self.refuse_graph(model)
         data = model.need_data("Averaging weights")
-        settings = Settings(
-            epochs=self.epochs,
-            patience=self.epochs,  # the mean is of all, however they do
-            learning_rate=self.learning_rate,
-            seed=self.seed,
-        )
+        how = settings(self.epochs, self.learning_rate, self.seed)
         module = model.module()
         with resumable(job, self, model) as checkpoint:
-            teach(module, data, settings, job, checkpoint, Averaging(module, self.cycle))
+            teach(module, data, how, job, checkpoint, Averaging(module, self.cycle))
         return model.with_weights(state_of(module))

@@ -49,3 +49,17 @@ class Pass(BaseModel, ABC):
                 f"Put {name} before passes that make a graph, such as quantize_int8, and begin "
                 "with a model that was trained here.",
             )
+
+    def refuse_training_a_graph(self, model: Model) -> None:
+        """Do nothing unless the pass is to train a finished graph.
+
+        Raises:
+            UnsupportedError: it is.
+        """
+        if self.trains and not model.network:
+            name = Registry.name_of(self)
+            raise UnsupportedError(
+                f"{name} cannot train this model on: it is a finished graph, and epochs need the "
+                "network.",
+                f"Leave epochs at 0, or put {name} before passes that make a graph.",
+            )

@@ -10,18 +10,11 @@ from typing import Annotated
 from pydantic import Field
 
 from edge_targets.runtime.events import Job
-from toolkit.codebook import KeepClusters, clustered, distinct
-from toolkit.finetuning import (
-    Epochs,
-    LearningRate,
-    Seed,
-    recovered,
-    refuse_training_a_graph,
-    settings,
-)
 from toolkit.model import Model
 from toolkit.passes.base import Pass
+from toolkit.training.finetuning import Epochs, LearningRate, Seed, recovered, settings
 from toolkit.weights import packed, replaced, weights_of
+from toolkit.weights.codebook import KeepClusters, clustered, distinct
 
 
 class ClusterWeights(Pass):
@@ -47,7 +40,7 @@ class ClusterWeights(Pass):
         return {**packed(model), **few}
 
     def apply(self, model: Model, job: Job) -> Model:
-        refuse_training_a_graph(self, model)
+        self.refuse_training_a_graph(model)
         found = {}
         for weight in job.track(weights_of(model), "cluster weights"):
             if distinct(weight.values) > self.clusters:

@@ -15,8 +15,9 @@ from edge_targets.runtime.events import Job
 from toolkit.model import Model
 from toolkit.networks import networks
 from toolkit.passes.base import Pass
-from toolkit.training import Settings, fit, resumable
+from toolkit.training import fit, resumable
 from toolkit.training.distillation import Distillation, Hints, Insides, teachers_scores
+from toolkit.training.finetuning import settings
 from toolkit.training.fit import steady
 
 if TYPE_CHECKING:
@@ -93,18 +94,13 @@ class Distill(Pass):
         data = model.need_data("Distillation")
         teacher = self._teacher_of(model)
         student = self._student_of(model)
-        settings = Settings(
-            epochs=self.epochs,
-            patience=self.epochs,
-            learning_rate=self.learning_rate,
-            seed=self.seed,
-        )
+        how = settings(self.epochs, self.learning_rate, self.seed)
         scores = teachers_scores(teacher, data, job)
         with resumable(job, self, model, teacher) as checkpoint, steady(self.seed):
             lesson = Distillation(
                 scores, self.temperature, self.alpha, self._insides(student, teacher)
             )
-            return fit(student, settings, job, checkpoint, lesson).model
+            return fit(student, how, job, checkpoint, lesson).model
 
     def _teacher_of(self, model: Model) -> Model:
         teacher = self._teacher if self.teacher else model

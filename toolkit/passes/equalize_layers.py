@@ -2,7 +2,7 @@
 
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, parse, written
+from toolkit.onnx_graph import cleaned, graph_of
 from toolkit.passes.base import Pass
 from toolkit.quantization.equalize import equalized
 from toolkit.quantization.fold import fold_batch_norms
@@ -16,6 +16,6 @@ class EqualizeLayers(Pass):
         job.step("equalize layers", 0, 1)
         # a batch norm between two layers would hide that they are neighbours
         found, count = equalized(fold_batch_norms(graph)[0])
-        changed = written(clean(parse(found))) if count else graph
+        changed = cleaned(found) if count else graph
         job.step("equalize layers", 1, 1)
         return model.with_graph(changed)

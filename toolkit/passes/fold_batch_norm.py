@@ -2,7 +2,7 @@
 
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, parse, written
+from toolkit.onnx_graph import cleaned, graph_of
 from toolkit.passes.base import Pass
 from toolkit.quantization.fold import fold_batch_norms
 
@@ -15,6 +15,6 @@ class FoldBatchNorm(Pass):
         job.step("fold batch norms", 0, 1)
         folded, count = fold_batch_norms(graph)
         if count:
-            folded = written(clean(parse(folded)))
+            folded = cleaned(folded)
         job.step("fold batch norms", 1, 1)
         return model.with_graph(folded)

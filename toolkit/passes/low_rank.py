@@ -1,4 +1,4 @@
-"""Low-rank factorization: a layer becomes a chain of smaller ones; see `toolkit/factors.py`.
+"""Low-rank factorization (`toolkit/weights/factors.py`): a layer becomes a chain of smaller ones.
 
 Denton et al. 2014, arXiv:1404.0736, for dense layers; Kim et al. 2016, arXiv:1511.06530 (Tucker)
 and Lebedev et al. 2015, arXiv:1412.6553 (CP) for convolutions. A layer is only split where
@@ -12,19 +12,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge_targets.runtime.events import Job
-from toolkit.finetuning import (
-    Epochs,
-    LearningRate,
-    Seed,
-    recovered,
-    refuse_training_a_graph,
-    settings,
-)
 from toolkit.model import Model
 from toolkit.passes.base import Pass
-from toolkit.ranks import split_for
-from toolkit.splitting import Factors, Whole, split_graph, split_network, wholes
+from toolkit.training.finetuning import Epochs, LearningRate, Seed, recovered, settings
 from toolkit.weights import packed
+from toolkit.weights.ranks import split_for
+from toolkit.weights.splitting import Factors, Whole, split_graph, split_network, wholes
 
 
 class LowRank(Pass):
@@ -59,7 +52,7 @@ class LowRank(Pass):
         return {**packed(model), **reasons}
 
     def apply(self, model: Model, job: Job) -> Model:
-        refuse_training_a_graph(self, model)
+        self.refuse_training_a_graph(model)
         found: dict[str, Factors] = {}
         for whole in job.track(self._layers(model), "split layers"):
             reason, factors = self._plan(whole)

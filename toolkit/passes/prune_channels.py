@@ -15,10 +15,10 @@ from pydantic import Field
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.finetuning import Epochs, LearningRate, Seed, settings
 from toolkit.model import Model, state_of
 from toolkit.passes.base import Pass
 from toolkit.training import fit, resumable
+from toolkit.training.finetuning import Epochs, LearningRate, Seed, settings
 from toolkit.training.lesson import task_loss
 
 if TYPE_CHECKING:

@@ -14,18 +14,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from edge_targets.runtime.events import Job
-from toolkit.finetuning import (
-    Epochs,
-    LearningRate,
-    Seed,
-    recovered,
-    refuse_training_a_graph,
-    settings,
-)
 from toolkit.model import Model
 from toolkit.passes.base import Pass
-from toolkit.sparsity import KeepZeros, Mask, n_of_m, smallest_gone, smallest_gone_of_all
-from toolkit.weights import Weight, packed, replaced, weights_of
+from toolkit.training.finetuning import Epochs, LearningRate, Seed, recovered, settings
+from toolkit.weights import packed, replaced, weights_of
+from toolkit.weights.access import Weight
+from toolkit.weights.sparsity import KeepZeros, Mask, n_of_m, smallest_gone, smallest_gone_of_all
 
 GROUP = 4  # neighbours, of which half go in the pattern 2:4
 
@@ -68,7 +62,7 @@ class PruneWeights(Pass):
         return {**packed(model), **odd}
 
     def apply(self, model: Model, job: Job) -> Model:
-        refuse_training_a_graph(self, model)
+        self.refuse_training_a_graph(model)
         found = [weight for weight in weights_of(model) if self._takes(weight)]
         masks = self._masks({weight.name: weight for weight in found}, job)
         pruned: dict[str, NDArray[Any]] = {

@@ -15,11 +15,12 @@ from pydantic import Field
 from edge_targets.runtime.contract import Signature, TensorSpec
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
+from toolkit.data.sampling import thinned
 from toolkit.inference import Runner
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, parse, written
+from toolkit.onnx_graph import cleaned, graph_of
 from toolkit.passes.base import Pass
-from toolkit.quantization.calibrate import ranges_for, spread
+from toolkit.quantization.calibrate import ranges_for
 from toolkit.quantization.fold import prepared
 from toolkit.quantization.observe import observe
 from toolkit.quantization.plan import LayerPlan, plan_for, reasons_for
@@ -66,7 +67,7 @@ class Qat(Pass):
                 "qat: no layer of this network can be quantized.",
                 "Use quantize_dynamic for recurrent networks.",
             )
-        items = spread(data.part("train")[0], SAMPLES)
+        items = thinned(data.part("train")[0], SAMPLES)
         ranges = ranges_for(graph, observe(graph, items, job), plan, self.base)
         inside = replace(data, inputs=reached(circuit, model, job))
         module = fake_quantized(circuit, ranges, unit_of(data))
@@ -82,7 +83,7 @@ class Qat(Pass):
             job.step("write the quantized graph", 0, 1)
             learned, spans, scales = trained(module, circuit)
             quantized = quantize_graph(learned, plan, spans, weight_scales=scales)
-            result = model.with_graph(written(clean(parse(quantized))))
+            result = model.with_graph(cleaned(quantized))
             job.step("write the quantized graph", 1, 1)
         return result
 

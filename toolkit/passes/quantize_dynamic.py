@@ -7,7 +7,7 @@ from pydantic import Field
 
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, parse, written
+from toolkit.onnx_graph import cleaned, graph_of
 from toolkit.passes.base import Pass
 from toolkit.quantization.dynamic import quantize_dynamic, reasons
 
@@ -21,7 +21,7 @@ class QuantizeDynamic(Pass):
 
     def apply(self, model: Model, job: Job) -> Model:
         quantized = quantize_dynamic(graph_of(model, job), self.per_channel, job)
-        return model.with_graph(written(clean(parse(quantized))))
+        return model.with_graph(cleaned(quantized))
 
     def skips(self, model: Model, job: Job) -> Mapping[str, str]:
         return reasons(graph_of(model, job))

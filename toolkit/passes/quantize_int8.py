@@ -7,10 +7,12 @@ from pydantic import Field
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
+from toolkit.anatomy import layers_of
+from toolkit.data.sampling import thinned
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, operators, parse, written
+from toolkit.onnx_graph import cleaned, graph_of, operators
 from toolkit.passes.base import Pass
-from toolkit.quantization.calibrate import channel_means, ranges_for, spread
+from toolkit.quantization.calibrate import channel_means, ranges_for
 from toolkit.quantization.fold import prepared
 from toolkit.quantization.observe import observe
 from toolkit.quantization.plan import LayerPlan, plan_for, reasons_for
@@ -65,7 +67,7 @@ class QuantizeInt8(Pass):
         data = model.need_data("Static quantization")
         graph = prepared(self._float_graph(model, job))
         plan = plan_for(graph, self.base, self.layers)
-        items = spread(data.part("train")[0], self.samples)
+        items = thinned(data.part("train")[0], self.samples)
         dtype = model.signature.inputs[0].dtype
         seen = observe(graph, items.astype(dtype), job)
         job.step("quantize int8", 0, 1)
@@ -76,13 +78,19 @@ class QuantizeInt8(Pass):
             signed=self.activations == "signed",
             means=channel_means(seen) if self.correct_bias else None,
         )
-        quantized = written(clean(parse(quantized)))
+        quantized = cleaned(quantized)
         job.step("quantize int8", 1, 1)
         return model.with_graph(quantized)
 
     def skips(self, model: Model, job: Job) -> Mapping[str, str]:
         graph = prepared(self._float_graph(model, job))
-        return reasons_for(graph, plan_for(graph, self.base, self.layers))
+        plan = plan_for(graph, self.base, self.layers)
+        stored = {
+            layer.name: f"its weights are in {layer.bits} bits already"
+            for layer in layers_of(graph)
+            if layer.name not in plan
+        }
+        return stored | reasons_for(graph, plan)
 
     def _float_graph(self, model: Model, job: Job) -> bytes:
         graph = graph_of(model, job)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from edge_targets.runtime.events import Job
 from toolkit.model import Model
-from toolkit.onnx_graph import clean, graph_of, parse, written
+from toolkit.onnx_graph import cleaned, graph_of
 from toolkit.passes.base import Pass
 from toolkit.quantization.storing import left_as_they_are, need_weights, store_codes
 
@@ -30,7 +30,7 @@ class QuantizeWeights(Pass):
         graph = graph_of(model, job)
         need_weights(graph, "quantize_weights")
         stored = store_codes(graph, self.bits, self.per_channel, self.block, job)
-        return model.with_graph(written(clean(parse(stored))))
+        return model.with_graph(cleaned(stored))
 
     def skips(self, model: Model, job: Job) -> Mapping[str, str]:
         return left_as_they_are(graph_of(model, job))

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.quantization.draft import Array, attribute
+from toolkit.onnx_graph import attribute
+from toolkit.quantization.draft import Array
 from toolkit.quantization.plan import axis_of
 
 MOST_SUM = (1 << 31) - 1  # of int32

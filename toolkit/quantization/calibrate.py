@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.errors import UnsupportedError
@@ -11,12 +10,6 @@ from toolkit.quantization.observe import Observation
 from toolkit.quantization.plan import LayerPlan
 from toolkit.quantization.qdq import ranged_values
 from toolkit.quantization.ranges import Range, choose
-
-
-def spread(items: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """At most `count` items, evenly from all: many files hold one class after the other."""
-    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)
-    return np.take(items, chosen, axis=0)
 
 
 def ranges_for(

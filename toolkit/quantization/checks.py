@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge_targets.runtime.events import QUIET
 from toolkit.data.dataset import Dataset
+from toolkit.data.sampling import thinned
 from toolkit.inference import Runner
 from toolkit.model import Model
 
@@ -87,7 +88,7 @@ def out_of_range(data: Dataset | None, items: NDArray[Any]) -> Iterator[str]:
 
 def saturated(model: Model, items: NDArray[Any]) -> Iterator[str]:
     """A model that answers the same to everything is fed what it does not understand."""
-    chosen = items[np.linspace(0, len(items) - 1, min(TRIED, len(items))).astype(int)]
+    chosen = thinned(items, TRIED)
     if len(chosen) < 2 or all_equal(chosen):
         return
     spec = model.signature.inputs[0]

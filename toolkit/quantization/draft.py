@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from toolkit.onnx_graph import parse, written
 
 Array = NDArray[Any]
+FLOAT32 = 1  # onnx.TensorProto.FLOAT, without loading onnx
 
 
 class Draft:
@@ -109,16 +110,6 @@ def node(op: str, inputs: Sequence[str], outputs: Sequence[str], name: str, **gi
     from onnx import helper
 
     return helper.make_node(op, list(inputs), list(outputs), name=name, **given)
-
-
-def attribute(message: Any, name: str, default: Any) -> Any:
-    from onnx import helper
-
-    for given in message.attribute:
-        if given.name == name:
-            value = helper.get_attribute_value(given)
-            return value.decode() if isinstance(value, bytes) else value
-    return default
 
 
 def set_attribute(message: Any, name: str, value: Any) -> None:

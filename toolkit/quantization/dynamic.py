@@ -8,13 +8,13 @@ import numpy as np
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
+from toolkit.anatomy import RECURRENT
+from toolkit.onnx_graph import attribute
 from toolkit.quantization import weights as stored_weights
-from toolkit.quantization.draft import Draft, attribute, node
+from toolkit.quantization.draft import FLOAT32, Draft, node
 from toolkit.quantization.fold import prepared
 from toolkit.quantization.plan import Weighted, axis_of, is_feature, weighted_layers
-from toolkit.quantization.storing import FLOAT32, RECURRENT, dequantizer
-
-DENSE = {"Gemm", "MatMul"}
+from toolkit.quantization.storing import DENSE, dequantizer
 
 
 def quantize_dynamic(graph: bytes, per_channel: bool, job: Job) -> bytes:
@@ -56,9 +56,7 @@ def reason(draft: Draft, layer: Weighted) -> str:
         return ""
     if each.op_type not in DENSE:
         return "dynamic int8 makes convolutions slower; quantize_int8 makes them faster"
-    if layer.reason:
-        return layer.reason
-    return ""
+    return layer.reason
 
 
 def write_product(draft: Draft, layer: Weighted, per_channel: bool) -> None:

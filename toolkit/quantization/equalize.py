@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.quantization.draft import Array, Draft, attribute
+from toolkit.onnx_graph import attribute
+from toolkit.quantization.draft import FLOAT32, Array, Draft
+from toolkit.quantization.fold import channels_of
 from toolkit.quantization.plan import is_feature
 
 THROUGH = {
@@ -85,7 +87,7 @@ def pairs_of(draft: Draft) -> Iterator[Pair]:
     for first in draft.nodes:
         if first.op_type not in GIVES or not is_plain(draft, readers, first):
             continue
-        channels = outputs_of(draft, first)
+        channels = channels_of(draft, first)
         second = next_layer(draft, readers, str(first.output[0]))
         if second is None or not is_plain(draft, readers, second):
             continue
@@ -99,9 +101,9 @@ def is_plain(draft: Draft, readers: dict[str, list[Any]], each: Any) -> bool:
     if any(is_feature(name) or name not in draft.tensors for name in names):
         return False
     own = all(len(readers[name]) == 1 and list(each.input).count(name) == 1 for name in names)
-    floats = all(draft.tensors[name].data_type == 1 for name in names)
+    floats = all(draft.tensors[name].data_type == FLOAT32 for name in names)
     rows = len(draft.tensors[names[0]].dims) > 1 if names else False
-    bias = len(names) < 2 or draft.array(names[1]).size == outputs_of(draft, each)
+    bias = len(names) < 2 or draft.array(names[1]).size == channels_of(draft, each)
     plain = not attribute(each, "transA", 0) and attribute(each, "alpha", 1.0) == 1.0
     return own and floats and rows and bias and plain and attribute(each, "beta", 1.0) == 1.0
 
@@ -135,12 +137,6 @@ def keeps_channels(draft: Draft, each: Any) -> bool:
 
 def fits(second: Any, draft: Draft, channels: int) -> bool:
     return second.op_type != "Conv" or inputs_of(draft, second) == channels
-
-
-def outputs_of(draft: Draft, each: Any) -> int:
-    dims = draft.tensors[each.input[1]].dims
-    by_rows = each.op_type == "Conv" or attribute(each, "transB", 0)
-    return int(dims[0] if by_rows else dims[1])
 
 
 def inputs_of(draft: Draft, each: Any) -> int:

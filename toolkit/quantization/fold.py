@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.anatomy import THROUGH, WEIGHT
-from toolkit.quantization.draft import Array, Draft, attribute, node, set_attribute
+from toolkit.onnx_graph import attribute
+from toolkit.quantization.draft import Array, Draft, node, set_attribute
 
 KEPT = {"QuantizeLinear", "DequantizeLinear"}  # computed, what is stored in few bits would grow
 RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import UnsupportedError, first_line
 from edge_targets.runtime.events import Job
 
 BINS = 4096  # half of them for each sign: 2,048 is what TensorRT calibrates with
@@ -139,9 +139,8 @@ def run(session: Any, names: Sequence[str], name: str, items: NDArray[Any]) -> l
 
 
 def unrunnable(error: Exception) -> UnsupportedError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return UnsupportedError(
-        f"The graph does not run on the calibration items: {reason}.",
+        f"The graph does not run on the calibration items: {first_line(error)}.",
         "Calibrate with data of the shape that the model takes.",
     )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_targets.runtime.errors import RecipeError
-from toolkit.anatomy import WEIGHTED, layer_name
-from toolkit.quantization.draft import Draft, attribute
+from toolkit.anatomy import RECURRENT, WEIGHTED, layer_name, weight_inputs
+from toolkit.onnx_graph import attribute
+from toolkit.quantization.draft import Draft
 from toolkit.quantization.ranges import Calibration
 
 FEATURE = re.compile(r"0\.\d+\.(?!weight|bias)\w+")
@@ -70,15 +71,11 @@ def weighted_layers(draft: Draft) -> list[Weighted]:
     found = []
     for node in draft.nodes:
         if node.op_type in WEIGHTED:
-            weight = next((n for n in weight_places(node) if is_matrix(draft, n)), "")
+            weight = next((n for n in weight_inputs(node) if is_matrix(draft, n)), "")
             if weight:
                 name = layer_name(node, weight)
                 found.append(Weighted(name, node, weight, reason_against(draft, node, weight)))
     return found
-
-
-def weight_places(node: Any) -> Sequence[str]:
-    return list(node.input[1:2]) if node.op_type != "MatMul" else list(reversed(node.input[:2]))
 
 
 def is_matrix(draft: Draft, name: str) -> bool:
@@ -89,7 +86,7 @@ def reason_against(draft: Draft, node: Any, weight: str) -> str:
     """Why int8 arithmetic is not for this layer; empty when it is."""
     if any(is_feature(name) for name in node.input):
         return "a step that prepares the input: it needs the input's full precision"
-    if node.op_type in {"LSTM", "GRU", "RNN"}:
+    if node.op_type in RECURRENT:
         return f"runtimes have no static int8 {node.op_type}; quantize_dynamic stores it in 8 bits"
     if node.op_type not in INTEGER:
         return f"onnxruntime has no int8 {node.op_type}: 8-bit weights, float arithmetic"
@@ -124,7 +121,12 @@ def plan_for(graph: bytes, base: LayerPlan, exceptions: Sequence[str] = ()) -> d
     plans = {layer.name: possible(layer, base) for layer in layers}
     reasons = {layer.name: layer.reason for layer in layers}
     for text in exceptions:
-        name, _, how = text.rpartition("=")
+        name, equals, how = text.rpartition("=")
+        if not equals:
+            raise RecipeError(
+                f"layers, {text}: expected LAYER=HOW.",
+                f"Write it like {text}=float; known ways: {', '.join(HOWS)}.",
+            )
         name = known(text, name, plans, "layer")
         how = known(text, how, HOWS, "way to quantize")
         if reasons[name] and how in {"int16", "minmax", "percentile", "entropy", "mse"}:

@@ -11,11 +11,11 @@ import numpy as np
 
 from toolkit.quantization import weights as stored_weights
 from toolkit.quantization.biases import CORRECTED, MOST_SUM, mean_shift, room_for_bias
-from toolkit.quantization.draft import Array, Draft, node, rename_input
+from toolkit.quantization.draft import FLOAT32, Array, Draft, node, rename_input
 from toolkit.quantization.fold import channels_of, prepared
 from toolkit.quantization.plan import LayerPlan, Weighted, axis_of, weighted_layers
 from toolkit.quantization.ranges import Encoding, Range, encoding
-from toolkit.quantization.regions import SEVERAL, Regions, regions_of
+from toolkit.quantization.regions import SEVERAL, Regions
 
 SHIELDED = {"Conv", "ConvTranspose", "Gemm"}
 
@@ -42,7 +42,7 @@ def quantize_graph(
         weight_scales: of weights by name where they are given, as trained: shape () or (C,).
     """
     draft = Draft(prepared(graph))
-    writer = _Writer(draft, regions_of(draft, plan), plan, ranges, signed)
+    writer = _Writer(draft, Regions(draft, plan), plan, ranges, signed)
     writer.means, writer.scales = means or {}, weight_scales or {}
     return writer.write()
 
@@ -50,7 +50,7 @@ def quantize_graph(
 def ranged_values(graph: bytes, plan: Mapping[str, LayerPlan]) -> dict[str, str]:
     """Each value that needs a range, and the layer that it belongs to; empty for none."""
     draft = Draft(prepared(graph))
-    return {h.root: h.layer for n, h in regions_of(draft, plan).held.items() if h.root == n}
+    return {h.root: h.layer for n, h in Regions(draft, plan).held.items() if h.root == n}
 
 
 class _Writer:
@@ -204,7 +204,7 @@ class _Writer:
         if given is not None:
             return np.asarray(given, np.float32)
         axis = axis_of(layer.node) if plan.per_channel else None
-        method: stored_weights.Method = "mse" if plan.weights == 4 else "minmax"
+        method = stored_weights.method_for(plan.weights)
         return stored_weights.scales_of(values, plan.weights, axis, method)
 
     def codes(self, layer: Weighted, plan: LayerPlan, codes: stored_weights.Codes) -> str:
@@ -259,7 +259,6 @@ class _Writer:
         name = f"{layer.weight}_half"
         if name not in self.draft.tensors:
             self.draft.store(name, stored_weights.halved(values, layer.name))
-            self.nodes.append(
-                node("Cast", [name], [f"{name}_real"], f"{name}_cast", to=1)  # float32
-            )
+            cast = node("Cast", [name], [f"{name}_real"], f"{name}_cast", to=FLOAT32)
+            self.nodes.append(cast)
         rename_input(layer.node, layer.weight, f"{name}_real")

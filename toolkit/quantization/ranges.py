@@ -41,9 +41,6 @@ class Range:
         reach = max(-self.low, self.high)
         return Range(-reach, reach)
 
-    def joined(self, other: "Range") -> "Range":
-        return Range(min(self.low, other.low), max(self.high, other.high))
-
 
 @dataclass(frozen=True)
 class Encoding:

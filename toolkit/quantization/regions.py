@@ -155,7 +155,3 @@ class Regions:
         reading = [self.layers.get(node.output[0], "") for node in self.readers.get(name, [])]
         makes = [held.layer] if held.root == name else []
         return any(self.bits_of(layer) == 16 for layer in (*reading, *makes))
-
-
-def regions_of(draft: Draft, plan: Mapping[str, LayerPlan]) -> Regions:
-    return Regions(draft, plan)

@@ -11,13 +11,11 @@ import numpy as np
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.anatomy import layers_of
+from toolkit.anatomy import RECURRENT, layers_of
 from toolkit.quantization import weights as stored_weights
-from toolkit.quantization.draft import Array, Draft, node
+from toolkit.quantization.draft import FLOAT32, Array, Draft, node
 from toolkit.quantization.plan import Weighted, axis_of, is_feature, weighted_layers
 
-FLOAT32 = 1  # onnx.TensorProto.FLOAT, as Cast's attribute wants it
-RECURRENT = {"LSTM", "GRU", "RNN"}
 DENSE = {"Gemm", "MatMul"}
 
 
@@ -100,7 +98,7 @@ def coded(
     layer: Weighted, values: Array, bits: int, per_channel: bool, block: int
 ) -> stored_weights.Codes:
     stored_weights.refuse_broken(values, layer.name)
-    method: stored_weights.Method = "mse" if bits < 8 else "minmax"
+    method = stored_weights.method_for(bits)
     axis = axis_of(layer.node)
     if block and layer.node.op_type in DENSE and values.ndim == 2:
         return stored_weights.quantize_blocks(values, bits, 1 - axis, block, method)

@@ -68,6 +68,11 @@ def quantize_blocks(values: Array, bits: int, axis: int, block: int, method: Met
     return Codes(rounded(values, spread(scales, values, axis, block), bits), scales, axis, block)
 
 
+def method_for(bits: int) -> Method:
+    """Of few codes many are spent on a weight that is larger than the rest."""
+    return "mse" if bits <= 4 else "minmax"
+
+
 def scales_of(
     values: Array, bits: int, axis: int | None, method: Method = "minmax"
 ) -> NDArray[np.float32]:

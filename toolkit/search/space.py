@@ -202,7 +202,9 @@ class Space:
             for width, depth in ((0.5, 1.0), (0.35, 0.6))
         ]
         shrinks += [{"shrink": "low_rank", "energy": 0.8}]
-        shrinks = [point for point in shrinks if point["shrink"] in self.families]
+        cut = {"ratio": 0.4, "importance": "magnitude"}
+        shrinks.append({"shrink": BOTH, "width": 0.8, "depth": 0.6, **cut})
+        shrinks = [p for p in shrinks if set(p["shrink"].split("+")) <= set(self.families)]
         last = next(str(runtime) for runtime in reversed(self.runtimes) if runtime.threads == 1)
         for store in stores[:1]:
             for runtime in self.runtimes:
@@ -211,6 +213,9 @@ class Space:
                 yield {**shrink, **store, "runtime": last}
         for store in stores[1:]:
             yield {"shrink": FLOAT, **store, "runtime": last}
+            # float arithmetic on small weights is often as fast, and loses next to nothing
+            if store["store"] == "quantize_weights":
+                yield from ({**shrink, **store, "runtime": last} for shrink in shrinks[:2])
         if not stores:
             for shrink in shrinks:
                 yield {**shrink, "store": FLOAT, "runtime": last}

@@ -11,6 +11,7 @@ from edge_targets.runtime.contract import Profile, Signature, Tensor
 from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.profiler import features
 from edge_targets.runtime.sketch import Sketch
+from toolkit.data.sampling import evenly
 
 BATCH = 256  # items turned into Python numbers at a time
 MAX_VALUES = 2_000_000  # read for one profile: some seconds of the standard library's arithmetic
@@ -61,8 +62,7 @@ def _items(
         )
     [count] = lengths
     width = sum(tensor[0].size for tensor in tensors)
-    number = max(1, min(count, MAX_VALUES // max(width, 1)))
-    return np.linspace(0, count - 1, number).astype(np.intp)
+    return evenly(count, max(1, MAX_VALUES // max(width, 1)))
 
 
 def _batches(

@@ -19,7 +19,7 @@ from toolkit.quantization import weights as stored_weights
 from toolkit.quantization.draft import Draft
 from toolkit.quantization.plan import LayerPlan, Weighted, axis_of, weighted_layers
 from toolkit.quantization.ranges import Encoding, Range, encoding
-from toolkit.quantization.regions import SEVERAL, Regions, regions_of
+from toolkit.quantization.regions import SEVERAL, Regions
 from toolkit.training import replay
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Circuit:
     def __init__(self, graph: bytes, plan: Mapping[str, LayerPlan]) -> None:
         self.draft = Draft(graph)
         self.plan = plan
-        self.regions: Regions = regions_of(self.draft, plan)
+        self.regions = Regions(self.draft, plan)
         self.layers = {
             str(layer.node.output[0]): layer
             for layer in weighted_layers(self.draft)
@@ -133,7 +133,7 @@ def fake_quantized(
             if layer.weight in self.steps:
                 return
             axis = axis_of(layer.node) if plan.per_channel else None
-            method: stored_weights.Method = "mse" if plan.weights < 8 else "minmax"
+            method = stored_weights.method_for(plan.weights)
             scales = stored_weights.scales_of(values, plan.weights, axis, method)
             levels = (1 << (plan.weights - 1)) - 1
             self.steps[layer.weight] = (len(self.logs), axis_of(layer.node), levels)

@@ -138,7 +138,7 @@ def test_a_class_without_a_picture_is_refused_by_name(folder: Path) -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert "fewer than two classes" in str(refused(tmp_path))
+    assert "neither images nor sounds" in str(refused(tmp_path))
 
 
 def test_a_picture_that_unpacks_to_gigabytes_is_refused(folder: Path) -> None:

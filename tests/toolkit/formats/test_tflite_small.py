@@ -130,7 +130,7 @@ def test_weights_of_eight_bits_run_in_one_piece_with_the_delegate(operations: Li
 
     steps = [op for op, _ in operations(translate(model, QUIET))]
 
-    assert steps == ["PAD", "DEQUANTIZE", "CONV_2D", "DELEGATE"] or steps.count("DELEGATE") == 1
+    assert steps.count("DELEGATE") == 1
 
 
 def test_what_would_not_get_smaller_stays_float(operations: Listing) -> None:

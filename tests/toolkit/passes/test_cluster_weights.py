@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit.anatomy import zipped
-from toolkit.codebook import clustered, distinct
 from toolkit.data import Dataset
 from toolkit.features import fit_features
 from toolkit.inference import Runner
@@ -18,6 +17,7 @@ from toolkit.onnx_graph import graph_of
 from toolkit.passes.cluster_weights import ClusterWeights
 from toolkit.passes.prune_weights import PruneWeights
 from toolkit.weights import weights_of
+from toolkit.weights.codebook import clustered, distinct
 
 
 def accuracy(model: Model, data: Dataset) -> float:

@@ -13,7 +13,6 @@ from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit.anatomy import layers_of, total_macs
 from toolkit.data import Dataset
-from toolkit.factors import restored
 from toolkit.features import fit_features
 from toolkit.formats import formats
 from toolkit.inference import Runner
@@ -23,6 +22,7 @@ from toolkit.onnx_graph import graph_of
 from toolkit.passes.low_rank import LowRank
 from toolkit.passes.quantize_int8 import QuantizeInt8
 from toolkit.weights import replaced, weights_of
+from toolkit.weights.factors import restored
 
 
 def answers(model: Model, inputs: NDArray[np.float32]) -> NDArray[Any]:

@@ -18,8 +18,8 @@ from toolkit.networks.mlp import Mlp
 from toolkit.onnx_graph import graph_of
 from toolkit.parameters import from_words
 from toolkit.passes.prune_weights import PruneWeights
-from toolkit.sparsity import n_of_m, smallest_gone, smallest_gone_of_all
 from toolkit.weights import weights_of
+from toolkit.weights.sparsity import n_of_m, smallest_gone, smallest_gone_of_all
 
 
 def zeros(model: Model) -> dict[str, float]:

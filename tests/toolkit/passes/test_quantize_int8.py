@@ -10,14 +10,15 @@ from edge_targets.runtime.errors import RecipeError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit.anatomy import layers_of
 from toolkit.data import Column, Dataset, Facts
+from toolkit.data.sampling import thinned
 from toolkit.features import fit_features
 from toolkit.inference import Runner
 from toolkit.model import Model
 from toolkit.networks.mlp import Mlp
 from toolkit.networks.small_cnn import SmallCnn
 from toolkit.onnx_graph import graph_of, operators, parse
+from toolkit.passes.half_precision import HalfPrecision
 from toolkit.passes.quantize_int8 import QuantizeInt8
-from toolkit.quantization.calibrate import spread
 from toolkit.training import Settings, fit
 
 
@@ -72,9 +73,9 @@ def test_every_way_of_calibrating_keeps_most_answers(
 def test_calibration_items_come_from_the_whole_training_part() -> None:
     items = np.arange(1000, dtype=np.float32)
 
-    assert spread(items, 5).tolist() == [0, 249, 499, 749, 999]
-    assert spread(items, 5000).tolist() == items.tolist()
-    assert spread(items, 1).tolist() == [0]
+    assert thinned(items, 5).tolist() == [0, 249, 499, 749, 999]
+    assert thinned(items, 5000).tolist() == items.tolist()
+    assert thinned(items, 1).tolist() == [0]
 
 
 def test_a_table_with_gaps_and_categories_is_quantized_too() -> None:
@@ -171,3 +172,14 @@ def test_weights_that_are_no_numbers_are_refused_by_their_layer(trained: Model) 
         QuantizeInt8(samples=16).apply(trained.with_weights(weights), QUIET)
 
     assert caught.value.hint
+
+
+def test_weights_that_are_stored_small_already_are_left_alone_and_that_is_said(
+    exported: Model,
+) -> None:
+    halved = HalfPrecision().apply(exported, QUIET)
+
+    reasons = QuantizeInt8(samples=16).skips(halved, QUIET)
+
+    assert set(reasons) == {layer.name for layer in layers_of(halved.graph)}
+    assert set(reasons.values()) == {"its weights are in 16 bits already"}

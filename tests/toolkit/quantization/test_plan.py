@@ -43,7 +43,7 @@ def test_every_way_is_one(graph: bytes, how: str) -> None:
     [
         ("1.00=float", "no layer '1.00'", "Did you mean '1.0'"),
         ("1.0=flaot", "no way to quantize 'flaot'", "Did you mean 'float'"),
-        ("1.0", "no layer ''", "Known: 1.0, 1.2"),
+        ("1.0", "expected LAYER=HOW", "1.0=float"),
         ("q=float", "no layer 'q'", "Known: 1.0, 1.2"),
     ],
 )

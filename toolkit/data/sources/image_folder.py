@@ -100,6 +100,12 @@ def check_classes(
             f"{folder / unknown[0]} is a class that {like.source} does not have.",
             f"Take it away, or name it as one of {told(like.labels)}.",
         )
+    if not used and not like:
+        raise DataError(
+            f"{folder} holds neither images nor sounds.",
+            "Put the images, or the clips (.wav), of each class into a folder of its own, named "
+            "after the class.",
+        )
     if not used or (len(used) < 2 and not like):
         raise DataError(
             f"{folder} holds images of {'no class' if like else 'fewer than two classes'}.",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.factors import (
+from toolkit.weights.factors import (
     Array,
     Sizes,
     columns_first,

@@ -6,8 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from toolkit.factors import groups_of, kept, macs, owners, parameters, rank_of, restored, svd
-from toolkit.ranks import split_for
+from toolkit.weights.factors import (
+    groups_of,
+    kept,
+    macs,
+    owners,
+    parameters,
+    rank_of,
+    restored,
+    svd,
+)
+from toolkit.weights.ranks import split_for
 
 WAYS = ("svd", "tucker", "cp")
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
-from toolkit.anatomy import WEIGHT, WEIGHTED, layer_name, weight_of
-from toolkit.model import Model
-from toolkit.onnx_graph import parse, written
+from toolkit.anatomy import RECURRENT, WEIGHT, WEIGHTED, layer_name, weighted_nodes
+from toolkit.onnx_graph import attribute, parse, written
 
-RECURRENT = {"LSTM", "GRU", "RNN"}
+if TYPE_CHECKING:
+    from toolkit.model import Model  # which gets its structure from this package
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Weight:
     inputs: int
 
 
-def weights_of(model: Model) -> tuple[Weight, ...]:
+def weights_of(model: "Model") -> tuple[Weight, ...]:
     """All that are stored as plain numbers in 32 bits.
 
     Raises:
@@ -59,7 +59,7 @@ def finite(values: NDArray[Any], layer: str) -> NDArray[Any]:
     return values
 
 
-def of_network(model: Model) -> list[Weight]:
+def of_network(model: "Model") -> list[Weight]:
     return [
         Weight(name, layer, finite(values, layer), 1)
         for name, values in model.weights.items()
@@ -69,7 +69,7 @@ def of_network(model: Model) -> list[Weight]:
     ]
 
 
-def of_graph(model: Model) -> list[Weight]:
+def of_graph(model: "Model") -> list[Weight]:
     from onnx import TensorProto, numpy_helper
 
     graph = parse(model.graph).graph
@@ -92,7 +92,7 @@ def slots(node: Any, stored: Mapping[str, Any]) -> list[tuple[str, int]]:
     elif node.op_type in RECURRENT:
         sides = ((node.input[1], 2), (node.input[2], 2))
     else:
-        turned = any(a.name == "transB" and a.i for a in node.attribute)
+        turned = attribute(node, "transB", 0)
         plain = node.op_type == "ConvTranspose" or (node.op_type == "Gemm" and not turned)
         sides = ((node.input[1], 0 if plain else 1),)
     return [
@@ -102,23 +102,19 @@ def slots(node: Any, stored: Mapping[str, Any]) -> list[tuple[str, int]]:
     ]
 
 
-def packed(model: Model) -> dict[str, str]:
+def packed(model: "Model") -> dict[str, str]:
     """Layers of a graph whose weights are not plain numbers in 32 bits, each with the reason."""
     if model.network:
         return {}
-    graph = parse(model.graph).graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    producers = {name: node for node in graph.node for name in node.output}
     plain = {weight.name for weight in of_graph(model)}
-    found = {}
-    for node in graph.node:
-        source = weight_of(node, stored, producers) if node.op_type in WEIGHTED else None
-        if source is not None and source not in plain:
-            found[layer_name(node, source)] = "its weights are not stored in 32 bits any more"
-    return found
+    return {
+        layer_name(node, tensor.name): "its weights are not stored in 32 bits any more"
+        for node, tensor in weighted_nodes(parse(model.graph))
+        if tensor.name not in plain
+    }
 
 
-def replaced(model: Model, values: Mapping[str, NDArray[Any]]) -> Model:
+def replaced(model: "Model", values: Mapping[str, NDArray[Any]]) -> "Model":
     """The model with other numbers in these tensors."""
     if model.network:
         return model.with_weights({**model.weights, **values})

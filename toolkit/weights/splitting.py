@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.anatomy import layer_name, shapes_of
-from toolkit.factors import Sizes, groups_of, macs, owners, parameters
 from toolkit.model import Model
-from toolkit.onnx_graph import parse, written
-from toolkit.weights import finite, no_weights
+from toolkit.onnx_graph import attribute, parse, written
+from toolkit.weights.access import finite, no_weights
+from toolkit.weights.factors import Sizes, groups_of, macs, owners, parameters
 
 if TYPE_CHECKING:
     import onnx
@@ -150,14 +150,6 @@ def outputs_first(node: Any) -> bool:
     return node.op_type == "Conv" or bool(attribute(node, "transB", 0))
 
 
-def attribute(node: Any, name: str, otherwise: Any) -> Any:
-    from onnx import helper
-
-    return next(
-        (helper.get_attribute_value(a) for a in node.attribute if a.name == name), otherwise
-    )
-
-
 def why_not(node: Any, tensor: Any, model: Any) -> str:
     """Why the layer of a node cannot be split; empty when it can."""
     from onnx import TensorProto
@@ -229,7 +221,7 @@ def window(node: Any, factors: Factors, index: int) -> dict[str, Any]:
     kernel = tuple(max(shape[2 + i] for shape in shapes) for i in range(len(shapes[0]) - 2))
     mine = [at == index for at in owners(kernel, shapes)]
     pads = attribute(node, "pads", [0] * 2 * len(kernel))
-    automatic = attribute(node, "auto_pad", b"NOTSET").decode()
+    automatic = attribute(node, "auto_pad", "NOTSET")
     found: dict[str, Any] = {
         "kernel_shape": shapes[index][2:],
         "group": groups_of(shapes)[index],

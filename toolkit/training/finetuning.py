@@ -2,13 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
-from edge_targets.runtime.registry import Registry
 from toolkit.model import Model
-from toolkit.passes.base import Pass
 from toolkit.training import Lesson, Settings, fit, resumable
 
 Epochs = Annotated[
@@ -19,28 +16,13 @@ Seed = Annotated[int, Field(ge=0, lt=1 << 32, description="Seed of the recovery.
 
 
 def settings(epochs: int, learning_rate: float, seed: int) -> Settings:
-    """All epochs are gone through: a model that was hurt does not get better in each one."""
+    """All epochs are gone through: on its way a model need not get better in each one."""
     return Settings(epochs=epochs, patience=epochs, learning_rate=learning_rate, seed=seed)
 
 
 def recovered(
-    step: Pass, model: Model, how: Settings, job: Job, lesson: Lesson | None = None
+    step: BaseModel, model: Model, how: Settings, job: Job, lesson: Lesson | None = None
 ) -> Model:
     """The model after training on, which goes on where it was when it was stopped."""
     with resumable(job, step, model) as checkpoint:
         return fit(model, how, job, checkpoint, lesson).model
-
-
-def refuse_training_a_graph(step: Pass, model: Model) -> None:
-    """Do nothing unless `step` is to train a finished graph.
-
-    Raises:
-        UnsupportedError: it is.
-    """
-    if step.trains and not model.network:
-        name = Registry.name_of(step)
-        raise UnsupportedError(
-            f"{name} cannot train this model on: it is a finished graph, and epochs need the "
-            "network.",
-            f"Leave epochs at 0, or put {name} before passes that make a graph.",
-        )

@@ -15,15 +15,15 @@ from toolkit import shelf
 from toolkit.anatomy import layers_of
 from toolkit.artifact import compile_model
 from toolkit.data import Dataset
-from toolkit.factors import restored
 from toolkit.formats import formats
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of
 from toolkit.passes.low_rank import LowRank
 from toolkit.passes.prune_channels import PruneChannels
-from toolkit.ranks import split_for
-from toolkit.structure import restructure
 from toolkit.training import Settings, fit
+from toolkit.weights.factors import restored
+from toolkit.weights.ranks import split_for
+from toolkit.weights.structure import restructure
 from toolkit.workspace import Workspace
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from edge_targets.runtime.errors import IntegrityError
-from toolkit.factors import groups_of, owners
+from toolkit.weights.factors import groups_of, owners
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
