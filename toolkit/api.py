@@ -330,7 +330,7 @@ def search(
         trials=trials,
         time_s=seconds(time, "--time") if time else None,
         study=name,
-        families=tuple(families.split(",")) if families else (),
+        families=tuple(name.strip() for name in families.split(",")) if families else (),
         seed=seed,
     )
     return searching.search(Workspace.find(workspace), model, data, options, job)

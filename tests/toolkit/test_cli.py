@@ -204,6 +204,17 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(with_digits: Path) -> None:
             assert word in text.getvalue()
 
 
+def test_families_may_have_spaces_between_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("toolkit.search.search", lambda *given: asked.append(given[3]))
+
+    api.search("m", data="d", families="qat, quantize_int8", workspace=folder)
+
+    assert asked[0].families == ("qat", "quantize_int8")
+
+
 def test_an_interval_below_zero_has_no_second_dash() -> None:
     assert terminal.text(Interval(0.9, 0.85, 0.95)) == "0.9000 (0.850-0.950)"
     assert terminal.text(Interval(-0.5, -0.75, 0.25)) == "-0.5000 (-0.750 to 0.250)"

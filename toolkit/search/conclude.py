@@ -151,14 +151,16 @@ def reason_for(
     near = nearest(found, run.options)
     if near is None:
         causes = reasons(journal, "FAIL") + reasons(journal, "PRUNED")
-        return f"not possible: no trial finished{': ' + causes[0] if causes else ''}"
+        return f"nothing found: no trial finished{': ' + causes[0] if causes else ' in time'}"
     if verdict:
         near = proving_order(found, run.scale)[0]
         lacking = f"its loss is not proven: it {verdict.reason}"
     else:
         lacking = lacks(near, run.options)
+    tried = "1 trial" if len(found) == 1 else f"{len(found)} trials"
     return (
-        f"not possible: the nearest is {near.model} ({near.recipe}, {near.runtime}), but {lacking}"
+        f"not possible in {tried}: the nearest is {near.model} ({near.recipe}, {near.runtime}), "
+        f"but {lacking}"
     )
 
 

@@ -233,7 +233,11 @@ def mend(path: Path) -> None:
 
 def differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{name} {known.get(name)} and not {wanted.get(name)}"
-        for name in sorted({*known, *wanted})
-        if known.get(name) != wanted.get(name)
+        f"{name} {told(known.get(name))} and not {told(value)}"
+        for name, value in wanted.items()
+        if known.get(name) != value
     )
+
+
+def told(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -49,7 +49,8 @@ def search(
         DataError: no item to validate with, or too few unseen ones to prove anything.
     """
     name = options.study or f"{model_name}-{options.target}"
-    check_name(f"{name}-t000")
+    check_name(name)
+    check_name(f"{name}-t000")  # which may be too long
     until = time.monotonic() + (options.time_s or float("inf"))
     job.step("search", 0, options.trials)
     entry, model, _ = shelf.loaded(shelves, model_name, data_name)
