@@ -24,7 +24,8 @@ WIDTH, HEIGHT = 1280, 820
 PICTURES = (
     "overview", "train", "compress", "compress-search", "compress-diagnose", "deploy", "monitor",
 )  # fmt: skip
-LIMIT_S = 300  # the longest job of --live
+LIMIT_S = 900  # the longest job of --live
+TRIALS = 16  # of the search: enough for a front
 PAINT_S = 0.4  # what a page needs to be drawn after its last answer
 
 
@@ -125,7 +126,8 @@ def steps(name: str, page: Any, live: bool) -> list[Callable[[], object]]:
     if name == "monitor":
         return [page.watch] if page.session.names("packages") else []
     if name == "compress-search":
-        return [lambda: page.segments.setCurrentIndex(1), *([page.search.main.trigger] * live)]
+        few = (lambda: page.search.trials.setValue(TRIALS), page.search.main.trigger)
+        return [lambda: page.segments.setCurrentIndex(1), *(few if live else ())]
     if name == "compress-diagnose":
         return [lambda: page.segments.setCurrentIndex(2), *([page.diagnose.main.trigger] * live)]
     if name == "compress" and live:

@@ -49,17 +49,22 @@ class Scale:
 def proving_order(found: Sequence[Candidate], scale: Scale) -> tuple[Candidate, ...]:
     """What fits the budget, from the safest to the boldest, each costing less than those before.
 
-    Safety is what the validation items say: the upper end of the drop's interval.
+    Safety is what the validation items say: see `risk`.
     """
     safest = sorted(
         (one for one in found if one.fits),
-        key=lambda one: (one.drop_high, scale.cost(one), one.trial),
+        key=lambda one: (risk(one), scale.cost(one), one.trial),
     )
     chosen: list[Candidate] = []
     for one in safest:
         if not chosen or scale.cost(one) < scale.cost(chosen[-1]):
             chosen.append(one)
     return tuple(chosen)
+
+
+def risk(one: Candidate) -> float:
+    """What may be lost on other items: items won by chance do not make up for it there."""
+    return max(one.drop, 0.0) + (one.drop_high - one.drop_low) / 2
 
 
 def nearest(found: Sequence[Candidate], options: Options) -> Candidate | None:

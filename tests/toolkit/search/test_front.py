@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from toolkit.evaluation.gate import Gate
 from toolkit.results import Candidate
 from toolkit.search import Options
-from toolkit.search.front import Scale, beats, front_of, lacks, nearest, proving_order, with_front
+from toolkit.search.front import (
+    Scale,
+    beats,
+    front_of,
+    lacks,
+    nearest,
+    proving_order,
+    risk,
+    with_front,
+)
 
 ONE = Candidate(
     trial=0, model="s-t000", recipe="float", runtime="onnx x1", size_bytes=1000, latency_ms=1.0,
@@ -41,7 +50,7 @@ def test_proof_goes_from_safe_and_dear_to_bold_and_cheap(found: list[Candidate])
     order = proving_order(found, SCALE)
 
     costs = [SCALE.cost(one) for one in order]
-    risks = [one.drop_high for one in order]
+    risks = [risk(one) for one in order]
     assert costs == sorted(costs, reverse=True)
     assert risks == sorted(risks)
     assert min(costs) == min(SCALE.cost(one) for one in found)
@@ -68,3 +77,15 @@ def test_a_loss_beyond_the_gate_is_told_in_points() -> None:
     assert lacks(poor, Options(gate=Gate(max_drop=0.01))) == (
         "it loses 3.10 points on the validation items, 1.00 points may be lost"
     )
+
+
+def test_a_candidate_that_answers_alike_is_tried_before_one_that_won_by_chance() -> None:
+    alike = replace(ONE, trial=1, model="s-t001", drop=0, drop_low=-0.012, drop_high=0.012)
+    lucky = replace(
+        ONE, trial=2, model="s-t002", drop=-0.003, drop_low=-0.018, drop_high=0.011,
+        size_bytes=ONE.size_bytes // 2,
+    )  # fmt: skip
+
+    order = proving_order([lucky, alike], SCALE)
+
+    assert [one.trial for one in order] == [1, 2]
