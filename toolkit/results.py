@@ -360,7 +360,8 @@ class Searched(Result):
         recipe: of the pick, TOML.
         gate: the verdict on the test items, which the search has not seen.
         report: the HTML file; `picture` the PNG.
-        front: the Pareto set.
+        front: the Pareto set on the validation items, and the pick, which is the best that is
+            proven and may lie behind it.
     """
 
     hidden: ClassVar = frozenset({"recipe"})

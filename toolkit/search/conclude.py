@@ -77,6 +77,7 @@ def concluded(run: Search, journal: Journal, job: Job) -> Searched:
     story = Story(run.name, run.model_name, found, pick.model if pick else "", reason, run.options)
     report, picture = write_report(story, run.folder)
     run.job.step("search", run.options.trials, run.options.trials)
+    front = front_of(found)
     build = f"sanderling build {pick.model} --format {pick.runtime.split()[0]}" if pick else ""
     return Searched(
         run.name,
@@ -89,7 +90,7 @@ def concluded(run: Search, journal: Journal, job: Job) -> Searched:
         verdict,
         str(report),
         str(picture),
-        front_of(found),
+        (*front, *([pick] if pick and pick not in front else [])),
         next=(build,) if pick else (),
     )
 

@@ -83,6 +83,7 @@ def test_the_pick_keeps_to_the_budget(run: Run, job: Job, events: list[Event]) -
 
     [pick] = [one for one in told(events) if one["model"] == found.pick]
     assert pick["size_bytes"] <= 10_000
+    assert found.pick in [one.model for one in found.front]
     assert any(one["size_bytes"] > 10_000 and not one["fits"] for one in told(events))
 
 
