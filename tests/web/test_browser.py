@@ -206,6 +206,20 @@ def test_a_digit_can_be_drawn_with_the_keyboard(opened: Visit) -> None:
     assert page.locator("#verdict").inner_text() == "\N{EN DASH}"
 
 
+def test_an_answer_to_what_was_cleared_meanwhile_is_not_shown(opened: Visit) -> None:
+    page = opened.page
+    example = page.get_by_role("button", name="Example 4", exact=True).element_handle()
+
+    # in one task: the answer cannot come before the clearing
+    page.evaluate("one => { one.click(); document.getElementById('clear').click(); }", example)
+    page.get_by_role("button", name="Example 2", exact=True).click()
+    page.get_by_role("status").filter(has_text="1").wait_for(timeout=5000)
+    page.evaluate("one => { one.click(); document.getElementById('clear').click(); }", example)
+    page.wait_for_timeout(500)  # many times as long as an answer takes
+
+    assert page.locator("#verdict").inner_text() == "\N{EN DASH}"
+
+
 def test_an_example_is_classified_with_one_click(opened: Visit) -> None:
     page = opened.page
 

@@ -30,7 +30,9 @@ async function start() {
   element("version").textContent = `version ${version}`;
   document.title = `${name} · Sanderling`;
   const card = new AnswerCard(signature);
+  let round = 0; // an answer to what was cleared meanwhile is not shown
   const clear = () => {
+    round += 1;
     pending = null;
     card.clear();
     examples.clear();
@@ -45,8 +47,10 @@ async function start() {
       return;
     }
     busy = true;
+    const asked = round;
     try {
-      card.show(await client.ask("predict", { inputs, count: counted }));
+      const answer = await client.ask("predict", { inputs, count: counted });
+      if (asked === round) card.show(answer);
       showFailure(null);
     } catch (error) {
       showFailure(error);
