@@ -33,7 +33,8 @@ class Impute(Feature):
                 found, counts = np.unique(present, return_counts=True)
                 fill.append(float(found[counts.argmax()]))
             else:
-                fill.append(float(np.median(present)))
+                # in float32 the mean of two middle values can overflow
+                fill.append(float(np.median(present.astype(np.float64))))
         # also without gaps in training: on a device a sensor will fail one day
         return cls(fill=tuple(fill))
 
