@@ -18,7 +18,7 @@ from toolkit.onnx_graph import parse
 WEIGHTED = {
     "Conv", "ConvInteger", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "MatMulInteger", "RNN",
 }  # fmt: skip
-RECURRENT = {"GRU", "LSTM", "RNN"}
+RECURRENT = {"GRU": 3, "LSTM": 4, "RNN": 1}  # and the gates of each, whose weights are stacked
 THROUGH = {"DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Identity", "Reshape"}
 WEIGHT = ".weight"
 
@@ -133,7 +133,8 @@ def macs_of(node: Any, weight: tuple[int, ...], shapes: Mapping[str, tuple[int, 
     size = math.prod(weight)
     given, made = shapes.get(node.input[0]), shapes.get(node.output[0])
     if node.op_type in RECURRENT:
-        recurrent = size * weight[1] // (4 if node.op_type == "LSTM" else 3) // max(weight[-1], 1)
+        directions, rows, _ = weight  # R has as many rows, and a column a hidden unit
+        recurrent = directions * rows * (rows // RECURRENT[node.op_type])
         return (given[0] if given else 1) * (size + recurrent)
     if node.op_type in {"Conv", "ConvInteger"}:
         return size * math.prod(made[2:]) if made else 0

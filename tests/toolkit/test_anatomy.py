@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edge_targets.runtime.events import QUIET
 from toolkit.anatomy import layers_of, total_macs, zipped
@@ -53,3 +54,26 @@ def test_zeros_and_equal_weights_are_counted(trained: Model) -> None:
 def test_a_repeated_pattern_zips_well() -> None:
     assert zipped(bytes(10_000)) < 100
     assert zipped(np.random.default_rng(0).bytes(10_000)) > 9_900
+
+
+@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_a_recurrent_layer_multiplies_for_its_input_and_its_state(op: str, gates: int) -> None:
+    hidden, width, steps = 5, 3, 7
+    weights = {
+        "l.weight": np.ones((1, gates * hidden, width), np.float32),
+        "l.state": np.ones((1, gates * hidden, hidden), np.float32),
+    }
+    node = helper.make_node(op, ["x", *weights], ["y"], hidden_size=hidden)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [steps, 1, width])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [steps, 1, 1, hidden])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+    [found] = layers_of(model.SerializeToString())
+
+    # every step: each gate of each unit reads the input and the state
+    assert found.macs == steps * gates * hidden * (width + hidden)
