@@ -18,7 +18,7 @@ from edge_targets.runtime.engines.tflite import quiet
 from edge_targets.runtime.events import QUIET
 from toolkit.data.dataset import Dataset, Facts
 from toolkit.formats import formats
-from toolkit.importers import import_model
+from toolkit.importers import Given, read_model
 from toolkit.model import Model
 from toolkit.passes import passes
 
@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def rows(case: Case) -> None:
-    model = import_model(DATA / f"{case.name}_fp32.tflite", QUIET)
+    model = read_model(DATA / f"{case.name}_fp32.tflite", Given(), QUIET).model
     items = case.inputs(np.random.default_rng(7))
     model = model.with_data(dataset(model, items))
     files = {name: compiled(model, name) for name in RECIPES}
@@ -112,7 +112,7 @@ def compiled(model: Model, name: str) -> bytes:
     """A TFLite file, after the passes of a recipe."""
     for word, fields in RECIPES[name]:
         model = passes[word](**fields).apply(model, QUIET)
-    return formats["tflite"]().build(model.graph, model.signature, QUIET)
+    return formats["tflite"]().build(model.graph, model.signature, QUIET).data
 
 
 class Interpreter:

@@ -59,7 +59,7 @@ def files_of(recipe: str, model: Model, data: Dataset) -> list[Found]:
     inputs, targets = data.part("test")
     found = []
     for name in formats.names():
-        file = formats[name]().build(graph, model.signature, QUIET)
+        file = formats[name]().build(graph, model.signature, QUIET).data
         runner = Runner(file, name, model.signature)
         right = runner.first_output(inputs, QUIET).argmax(axis=1) == targets
         found.append(Found(recipe, name, len(file), right, runner))

@@ -15,7 +15,7 @@ from toolkit.data import Dataset
 from toolkit.data.dataset import Facts
 from toolkit.data.sampling import thinned
 from toolkit.data.sources import sources
-from toolkit.importers import import_model
+from toolkit.importers import Given, read_model
 from toolkit.model import Model
 from toolkit.networks import Network
 from toolkit.networks.mlp import Mlp
@@ -53,7 +53,7 @@ def subjects(quick: bool) -> Iterator[Subject]:
         if not file.is_file():
             print(f"(MLPerf Tiny {name} left out: {file.name} is not here)")
             continue
-        found = import_model(file, QUIET)
+        found = read_model(file, Given(), QUIET).model
         model = found if isinstance(found, Model) else found.model
         yield Subject(f"MLPerf {name}", model, draw(SAMPLES, 0), draw(500, 1), None)
 

@@ -19,8 +19,10 @@ from toolkit.report import Report, Result
 
 if TYPE_CHECKING:
     from toolkit.evaluation.gate import Gate
+    from toolkit.importers import Given
 
 __all__ = [
+    "attach",
     "build",
     "bundle",
     "collect",
@@ -35,11 +37,13 @@ __all__ = [
     "device_status",
     "device_stop",
     "diagnose",
+    "diff",
     "doctor",
     "flash",
     "gui",
     "import_",
     "init",
+    "inspect",
     "list_",
     "measure",
     "package",
@@ -48,6 +52,7 @@ __all__ = [
     "serve",
     "show",
     "train",
+    "verify",
     "watch",
 ]
 
@@ -62,6 +67,9 @@ Size = Annotated[str | None, Parameter(show_default=False)]
 Flag = Annotated[bool, Parameter(show_default=False)]
 Columns = Annotated[Sequence[str], Parameter(show_default=False)]
 Words = Annotated[Sequence[str], Parameter(metavar="KEY=VALUE", show_default=False)]
+Named = Annotated[Sequence[str], Parameter(metavar="NAME=WORDS", show_default=False)]
+Sizes = Annotated[Sequence[str], Parameter(metavar="NAME=SIZES", show_default=False)]
+Steps = Annotated[Sequence[str], Parameter(metavar="STEP", show_default=False)]
 
 
 def init(
@@ -167,21 +175,139 @@ def import_(
     *,
     name: str,
     data: str | None = None,
+    labels: Annotated[Path | None, Parameter(show_default=False)] = None,
+    meaning: Named = (),
+    unit: Named = (),
+    shape: Sizes = (),
+    network: str | None = None,
+    set: Words = (),  # noqa: A002 - the word users type
+    trust: Flag = False,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Imported:
     """Take over a model that was made elsewhere.
 
     Args:
-        file: the model file (ONNX, or TFLite in float).
+        file: ONNX, PyTorch (.pt2, TorchScript, weights), Keras, TFLite, scikit-learn, XGBoost or
+            LightGBM; told by its content.
         name: what to call the model.
         data: a dataset of the workspace with the model's inputs: brings names, units and
             classes, and makes compression and measuring possible.
+        labels: a text file with the name of one class a line.
+        meaning: what an input or output stands for, such as image=pixels; may be repeated.
+        unit: of an input or output, such as image=0-255; may be repeated.
+        shape: of an input whose sizes the file leaves free, such as image=1,3,224,224; may be
+            repeated.
+        network: for a file of weights alone, the network of ours that they belong to.
+        set: a parameter of that network; may be repeated.
+        trust: read a pickle, which may run any code on this machine.
+    """
+    from toolkit import journeys
+    from toolkit.meaning import told
+    from toolkit.workspace import Workspace
+
+    given = given_of(shape, network, set, trust)
+    words = told(labels, meaning, unit)
+    return journeys.import_file(Workspace.find(workspace), file, name, data, job, given, words)
+
+
+def given_of(
+    shape: Sequence[str], network: str | None, words: Sequence[str], trust: bool
+) -> "Given":
+    """What a user typed about a file."""
+    from toolkit.importers import Given
+    from toolkit.meaning import shapes_of
+
+    if words and not network:
+        raise UsageError(
+            "--set gives parameters of a network.", "Name it, such as --network small_cnn."
+        )
+    return Given(trust, shapes_of(shape), network or "", tuple(words))
+
+
+def inspect(
+    subject: str,
+    /,
+    *,
+    graph: Flag = False,
+    shape: Sizes = (),
+    network: str | None = None,
+    set: Words = (),  # noqa: A002 - the word users type
+    trust: Flag = False,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Inspected:
+    """Tell what is in a model file, and what it can be compiled to. Needs no workspace.
+
+    Args:
+        subject: a file of any kind that can be imported, or a model or artifact of the workspace.
+        graph: list every operator, too (with --json).
+        shape: of an input whose sizes the file leaves free, such as image=1,3,224,224; may be
+            repeated.
+        network: for a file of weights alone, the network of ours that they belong to.
+        set: a parameter of that network; may be repeated.
+        trust: read a pickle, which may run any code on this machine.
+    """
+    from toolkit import inspection
+
+    given = given_of(shape, network, set, trust)
+    return inspection.inspect(subject, given, graph, workspace, job)
+
+
+def diff(
+    first: str,
+    second: str,
+    /,
+    *,
+    data: str | None = None,
+    shape: Sizes = (),
+    trust: Flag = False,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Compared:
+    """Compare two models: sizes, operators, weights and, on data, what each layer gives.
+
+    Layers are paired by name, by their weights or by their shape, so that models from other
+    frameworks, quantized or pruned ones can be compared. Files need no workspace.
+
+    Args:
+        first: a file, a model or an artifact.
+        second: likewise.
+        data: a dataset of the workspace to run both on.
+        shape: of an input whose sizes a file leaves free, such as image=1,3,224,224; may be
+            repeated.
+        trust: read a pickle, which may run any code on this machine.
+    """
+    from toolkit import comparison
+
+    given = given_of(shape, None, (), trust)
+    return comparison.compare(first, second, data, workspace, given, job)
+
+
+def attach(
+    model: str,
+    /,
+    *,
+    name: str,
+    before: Steps = (),
+    after: Steps = (),
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Attached:
+    """Put steps before and after a model into its graph, so that every place does the same.
+
+    Args:
+        model: the model to start from; it stays as it is.
+        name: what to call the new model.
+        before: a step for the input, with its parameters, such as "resize height=32 width=32";
+            may be repeated. `sanderling list features` names all.
+        after: a step for the output, such as "softmax temperature=1.5"; may be repeated.
+            `sanderling list answers` names all.
     """
     from toolkit import journeys
     from toolkit.workspace import Workspace
 
-    return journeys.import_file(Workspace.find(workspace), file, name, data, job)
+    return journeys.attach(Workspace.find(workspace), model, before, after, name, job)
 
 
 def compress(
@@ -364,22 +490,56 @@ def build(
     model: str,
     /,
     *,
-    format: Sequence[str] = ("onnx", "tflite"),  # noqa: A002 - the word users type
+    format: Sequence[str] = (),  # noqa: A002 - the word users type
+    target: str | None = None,
     data: str | None = None,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Built:
     """Compile a model to files, and prove that each answers like the model.
 
+    Exits with 3 when one does not.
+
     Args:
         model: the model to compile.
-        format: onnx or tflite; may be repeated.
+        format: such as onnx or tflite; may be repeated. Unless given, all that the target takes;
+            `sanderling list formats` names all.
+        target: what the files are for; `sanderling list targets` names them.
         data: prove it on this dataset instead of the one the model learned from.
     """
     from toolkit import journeys
     from toolkit.workspace import Workspace
 
-    return journeys.build(Workspace.find(workspace), model, format, data, job)
+    return journeys.build(Workspace.find(workspace), model, format, data, job, target)
+
+
+def verify(
+    model: str,
+    /,
+    *,
+    data: str | None = None,
+    device: str | None = None,
+    place: Columns = (),
+    samples: int = 200,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Certificate:
+    """Run the same inputs through every runtime there is, and certify that all answer alike.
+
+    Exits with 3 when one does not.
+
+    Args:
+        model: the model to verify.
+        data: a dataset of the workspace to take inputs from, instead of the one it learned from.
+        device: a device of the workspace to ask as well.
+        place: a runtime to ask; may be repeated. Unless given, all; `sanderling list places` names
+            them.
+        samples: inputs to compare at most.
+    """
+    from toolkit import verification
+    from toolkit.workspace import Workspace
+
+    return verification.verify(Workspace.find(workspace), model, data, device, place, samples, job)
 
 
 def measure(

@@ -104,7 +104,7 @@ def compile_model(
 ) -> Compiled:
     """Compile, then run both on `inputs`, shape (N, ...), and compare every answer."""
     graph = graph_of(model, job)
-    data = formats[format_name]().build(graph, model.signature, job)
+    data = formats[format_name]().build(graph, model.signature, job).data
     original = Runner(graph, "onnx", model.signature).outputs(inputs, job)
     compiled = Runner(data, format_name, model.signature).outputs(inputs, job)
     quantized = "QuantizeLinear" in operators(graph)

@@ -4,10 +4,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from edge_targets.catalog import targets
 from edge_targets.runtime.durable import storing
-from edge_targets.runtime.errors import DataError, UnsupportedError
+from edge_targets.runtime.errors import DataError, RecipeError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit import retrain as retraining
 from toolkit import shelf
@@ -18,9 +20,11 @@ from toolkit.evaluation.held_out import held_out
 from toolkit.evaluation.metrics import metric_name, quality
 from toolkit.features import fit_features
 from toolkit.formats import formats
-from toolkit.importers import import_model, recognised
+from toolkit.guarded import import_model
+from toolkit.importers import Given, Source, recognised
 from toolkit.inference import Runner
 from toolkit.matching import check_fits, with_meaning
+from toolkit.meaning import Told
 from toolkit.measure import Subject
 from toolkit.measure import measure as measured
 from toolkit.model import Model
@@ -28,10 +32,11 @@ from toolkit.networks import networks
 from toolkit.onnx_graph import graph_of, operators
 from toolkit.parameters import from_words, split_words
 from toolkit.report import Interval, Report
-from toolkit.results import ArtifactInfo, Built, Imported, Retrained, Trained
+from toolkit.results import ArtifactInfo, Attached, Built, Imported, Retrained, Trained
 from toolkit.training import Settings, fit
 from toolkit.workspace import Entry, Workspace, check_name
 
+NOTHING_GIVEN, NOTHING_TOLD = Given(), Told()
 MOST_THREADS = 64  # more cores than a device has; engines fail with many thousands
 
 
@@ -89,33 +94,103 @@ def quality_of(runner: Runner, data: Dataset, part: str, job: Job) -> Interval:
 
 
 def import_file(
-    shelves: Workspace, file: Path, name: str, data_name: str | None, job: Job
+    shelves: Workspace,
+    file: Path,
+    name: str,
+    data_name: str | None,
+    job: Job,
+    given: Given = NOTHING_GIVEN,
+    told: Told = NOTHING_TOLD,
 ) -> Imported:
     check_name(name)
-    model = import_model(file, job)
+    found = import_model(file, given, job)
+    model = replace(found.model, signature=told.applied(found.model.signature))
     sources: tuple[Entry, ...] = ()
     if data_name:
         sources = (shelves.get("datasets", data_name),)
         model = with_meaning(model, shelf.load_dataset(shelves, sources[0]))
-    parameters = {"file": file.name, "data": data_name}
+    parameters = {
+        "file": file.name,
+        "data": data_name,
+        "trust": given.trust,
+        "shapes": {key: list(shape) for key, shape in given.shapes.items()},
+        **told.to_json(),
+    }
     shelf.save_model(shelves, name, model, "import", parameters, sources, sources)
+    graph = graph_of(model, job)
     return Imported(
         name,
-        recognised(file),
+        recognised(Source.of(file)),
         model.parameters,
+        found.opset,
+        found.layout,
         tuple(input_info(spec) for spec in model.signature.inputs),
         tuple(input_info(spec) for spec in model.signature.outputs),
-        operators(model.graph),
-        next=(f"sanderling build {name}", f"sanderling show {name}"),
+        model.signature.labels,
+        operators(graph),
+        dict(found.metadata),
+        found.notes,
+        next=(f"sanderling build {name}", f"sanderling verify {name}"),
     )
 
 
+def attach(
+    shelves: Workspace,
+    source_name: str,
+    before: Sequence[str],
+    after: Sequence[str],
+    name: str,
+    job: Job,
+) -> Attached:
+    from toolkit.attaching import answers_from_words, steps_from_words
+    from toolkit.attaching import attach as attached
+
+    shelf.new_name(name, source_name)
+    if not before and not after:
+        raise RecipeError("Nothing to attach.", "Say --before or --after, or both.")
+    steps, answers = steps_from_words(before), answers_from_words(after)
+    entry = shelves.get("models", source_name)
+    model = attached(shelf.load_model(shelves, entry), steps, answers, job)
+    parameters = {"before": list(before), "after": list(after)}
+    # what the model learned from is no longer what it takes
+    shelf.save_model(shelves, name, model, "attach", parameters, (entry,), ())
+    return Attached(
+        name,
+        source_name,
+        tuple(before),
+        tuple(after),
+        tuple(input_info(spec) for spec in model.signature.inputs),
+        tuple(input_info(spec) for spec in model.signature.outputs),
+        model.signature.labels,
+        next=(f"sanderling build {name}",),
+    )
+
+
+def formats_for(names: Sequence[str], target_name: str | None) -> tuple[str, ...]:
+    """The formats that were asked for, or all that a target takes, or the usual ones."""
+    if not target_name:
+        return tuple(names) or tuple(name for name in formats.names() if formats[name].usual)
+    target = targets[target_name]
+    for name in names:
+        if formats[name].engine not in target.formats:
+            raise UnsupportedError(
+                f"{target.title} cannot run {name!r}.",
+                f"Build one of: {', '.join(target.formats)}.",
+            )
+    return tuple(names) or target.formats
+
+
 def build(
-    shelves: Workspace, model_name: str, names: Sequence[str], data_name: str | None, job: Job
+    shelves: Workspace,
+    model_name: str,
+    names: Sequence[str],
+    data_name: str | None,
+    job: Job,
+    target_name: str | None = None,
 ) -> Built:
     # an unknown name, or one that grows too long, fails before any work
-    chosen = {name: formats[name] for name in names}
-    artifacts = {name: check_name(f"{model_name}{cls.suffix}") for name, cls in chosen.items()}
+    chosen = {name: formats[name] for name in formats_for(names, target_name)}
+    artifacts = {name: check_name(f"{model_name}.{name}") for name in chosen}
     _, model, parents = shelf.loaded(shelves, model_name, data_name)
     proof = model.need_data("Proving a compiled file").inputs
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats

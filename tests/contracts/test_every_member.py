@@ -39,12 +39,12 @@ from gui.pages import pages
 from gui.session import Session
 from toolkit.anatomy import layers_of
 from toolkit.data.sources import sources
-from toolkit.data.sources.base import Source
+from toolkit.data.sources.base import Source as DataSource
 from toolkit.describe import REGISTRIES
 from toolkit.drift import drift_tests
 from toolkit.features import features
 from toolkit.formats import formats
-from toolkit.importers import import_model, importers
+from toolkit.importers import Given, Source, importers, read_model
 from toolkit.inference import Runner
 from toolkit.model import Model
 from toolkit.networks import networks
@@ -269,7 +269,7 @@ def test_a_pass_gives_a_model_that_every_format_takes(
     graph = graph_of(found, QUIET)
 
     for form in formats.names():
-        assert formats[form]().build(graph, found.signature, QUIET)
+        assert formats[form]().build(graph, found.signature, QUIET).data
 
 
 @every_network
@@ -297,10 +297,11 @@ def test_a_format_has_an_engine_that_answers_like_the_graph(
 ) -> None:
     items = trained_items(exported)
 
-    data = formats[name]().build(exported.graph, exported.signature, job)
+    data = formats[name]().build(exported.graph, exported.signature, job).data
 
     assert formats[name].title
-    assert formats[name].suffix == f".{name}"
+    assert formats[name].usual == (formats[name].suffix == f".{name}")
+    assert formats[name].engine in engines.names()
     assert events[-1].done == events[-1].total
     found = Runner(data, name, exported.signature).first_output(items, QUIET)
     expected = Runner(exported.graph, "onnx", exported.signature).first_output(items, QUIET)
@@ -312,7 +313,7 @@ def test_a_format_gives_the_same_bytes_again_and_stops_when_cancelled(
     name: str, exported: Model
 ) -> None:
     one, other = (
-        formats[name]().build(exported.graph, exported.signature, QUIET) for _ in range(2)
+        formats[name]().build(exported.graph, exported.signature, QUIET).data for _ in range(2)
     )
     stopped = Job()
     stopped.cancel()
@@ -341,7 +342,7 @@ def test_an_engine_takes_plain_lists_and_any_batch(
     name: str, exported: Model, tmp_path: Path
 ) -> None:
     file = tmp_path / f"model.{name}"
-    file.write_bytes(formats[name]().build(exported.graph, exported.signature, QUIET))
+    file.write_bytes(formats[name]().build(exported.graph, exported.signature, QUIET).data)
     engine = engines[name](file, exported.signature)
 
     for count in (1, 3):
@@ -351,17 +352,20 @@ def test_an_engine_takes_plain_lists_and_any_batch(
 
 
 @every_importer
-def test_an_importer_recognises_its_kind_and_no_other(name: str, exported: Model) -> None:
+def test_an_importer_recognises_its_kind_and_no_other(
+    name: str, exported: Model, tmp_path: Path
+) -> None:
     member = importers[name]
-    files = {
-        form: formats[form]().build(exported.graph, exported.signature, QUIET)
-        for form in formats.names()
-    }
+    file = tmp_path / "file"
+    usual = [form for form in formats.names() if formats[form].usual]
 
     for garbage in (b"", b"\0" * 4096, b"text " * 500, b"PK\3\4" + bytes(90), b"\x89PNG\r\n\x1a\n"):
-        assert not member.accepts(garbage[:4096])
-    for form, data in files.items():
-        assert member.accepts(data[:4096]) == (form == name)
+        file.write_bytes(garbage)
+        assert not member.accepts(Source.of(file))
+    for form in usual:
+        file.write_bytes(formats[form]().build(exported.graph, exported.signature, QUIET).data)
+        assert member.accepts(Source.of(file)) == (form == name)
+    assert not member.accepts(Source.of(tmp_path))
     assert member.title
 
 
@@ -374,7 +378,7 @@ def test_an_importer_answers_any_bytes_with_two_clear_lines(
     file.write_bytes(rest)
 
     with pytest.raises(EdgeError) as caught:
-        importers[name]().read(file, QUIET)
+        importers[name]().read(Source.of(file), Given(), QUIET)
 
     assert caught.value.hint
 
@@ -415,16 +419,16 @@ def foreign_tflite() -> bytes:
 
 
 FOREIGN = {"onnx": foreign_onnx, "tflite": foreign_tflite}
-"""A file of each importer's kind with an operator `Frobnicate`, which nobody knows."""
+"""Files of importers of graphs with an operator `Frobnicate`, which nobody knows."""
 
 
-@every_importer
+@pytest.mark.parametrize("name", FOREIGN)
 def test_an_importer_says_which_operator_it_cannot_read(name: str, tmp_path: Path) -> None:
     file = tmp_path / f"foreign.{name}"
     file.write_bytes(FOREIGN[name]())
 
     with pytest.raises(UnsupportedError, match="Frobnicate") as caught:
-        import_model(file, QUIET)
+        read_model(file, Given(), QUIET)
 
     assert caught.value.hint
 
@@ -501,7 +505,7 @@ def test_a_source_says_what_it_reads_and_how_it_splits(name: str) -> None:
     member = sources[name]
 
     assert not member.accepts("nothing-like-this.xyz")
-    assert set(Source.model_fields) <= set(member.model_fields)
+    assert set(DataSource.model_fields) <= set(member.model_fields)
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def graph(model: Model) -> bytes:
 
 def test_graph_and_tflite_file_answer_as_torch_does(model: Model, graph: bytes) -> None:
     values = sounds()
-    file = formats["tflite"]().build(graph, model.signature, QUIET)
+    file = formats["tflite"]().build(graph, model.signature, QUIET).data
 
     found = Runner(graph, "onnx", model.signature).first_output(values, QUIET)
     small = Runner(file, "tflite", model.signature).first_output(values, QUIET)
@@ -228,7 +228,7 @@ def test_quantization_leaves_the_step_in_floats(graph: bytes, quantized: bytes) 
 
 def test_an_int8_file_hears_what_its_graph_hears(model: Model, quantized: bytes) -> None:
     values = sounds()
-    file = formats["tflite"]().build(quantized, model.signature, QUIET)
+    file = formats["tflite"]().build(quantized, model.signature, QUIET).data
 
     found = Runner(file, "tflite", model.signature).first_output(values, QUIET)
 

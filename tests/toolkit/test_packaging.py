@@ -83,7 +83,7 @@ def test_a_file_that_always_answers_zero_or_the_mean_is_found_out(
             {k: np.full_like(v, last[k]) if k in last else v for k, v in model.weights.items()}
         )
         graph = graph_of(flat, QUIET)
-        file = formats[format_name]().build(graph, flat.signature, QUIET)
+        file = formats[format_name]().build(graph, flat.signature, QUIET).data
         (folder / f"model.{format_name}").write_bytes(file)
 
         with pytest.raises(IntegrityError, match="off here"):

@@ -1,10 +1,24 @@
 """What a format is: a way to write a finished model file."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
+
+Samples = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file, and what the user should know of how it came about."""
+
+    data: bytes
+    notes: tuple[str, ...] = ()
 
 
 class Format(ABC):
@@ -12,12 +26,19 @@ class Format(ABC):
 
     title: ClassVar[str]
     suffix: ClassVar[str]
+    engine: ClassVar[str]  # of `edge_targets.runtime.engines`, that runs the file
+    usual: ClassVar[bool] = True  # False for a variant that is built only where it is asked for
 
     @abstractmethod
-    def build(self, graph: bytes, signature: Signature, job: Job) -> bytes:
+    def build(
+        self, graph: bytes, signature: Signature, job: Job, samples: Samples | None = None
+    ) -> Written:
         """The file for `graph`, an ONNX model with a free batch dimension.
 
         The file keeps the names, shapes and dtypes of the signature.
+
+        Args:
+            samples: items to check and calibrate with, by input, each of shape (N, ...).
 
         Raises:
             UnsupportedError: the format has no counterpart for an operator of the graph.

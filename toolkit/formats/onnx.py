@@ -2,7 +2,7 @@
 
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
-from toolkit.formats.base import Format
+from toolkit.formats.base import Format, Samples, Written
 from toolkit.onnx_graph import cleaned
 
 
@@ -11,9 +11,12 @@ class Onnx(Format):
 
     title = "ONNX"
     suffix = ".onnx"
+    engine = "onnx"
 
-    def build(self, graph: bytes, signature: Signature, job: Job) -> bytes:
+    def build(
+        self, graph: bytes, signature: Signature, job: Job, samples: Samples | None = None
+    ) -> Written:
         job.step("write ONNX", 0, 1)
         data = cleaned(graph)
         job.step("write ONNX", 1, 1)
-        return data
+        return Written(data)

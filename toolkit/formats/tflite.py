@@ -4,7 +4,7 @@ from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.flatbuffer.translate import translate
-from toolkit.formats.base import Format
+from toolkit.formats.base import Format, Samples, Written
 from toolkit.onnx_graph import parse
 
 
@@ -13,8 +13,11 @@ class TFLite(Format):
 
     title = "TensorFlow Lite"
     suffix = ".tflite"
+    engine = "tflite"
 
-    def build(self, graph: bytes, signature: Signature, job: Job) -> bytes:
+    def build(
+        self, graph: bytes, signature: Signature, job: Job, samples: Samples | None = None
+    ) -> Written:
         model = parse(graph)
         stored = {tensor.name for tensor in model.graph.initializer}
         found = [
@@ -28,4 +31,4 @@ class TFLite(Format):
                 f"its signature {sorted(asked[0] | asked[1])}.",
                 "Import the model again: the names must be the same.",
             )
-        return translate(model, job, title="Sanderling")
+        return Written(translate(model, job, title="Sanderling"))

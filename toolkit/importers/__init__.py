@@ -2,40 +2,36 @@
 
 from pathlib import Path
 
-from edge_targets.runtime.errors import DataError, UnsupportedError
+from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from edge_targets.runtime.registry import Registry
-from toolkit.importers.base import Importer
-from toolkit.model import Model
+from toolkit.importers.base import Found, Given, Importer, Source
 
-__all__ = ["Importer", "import_model", "importers", "recognised"]
+__all__ = ["Found", "Given", "Importer", "Source", "importers", "read_model", "recognised"]
 
 importers = Registry(__name__, Importer)
-HEAD = 4096  # bytes a file is recognised by
 
 
-def import_model(file: Path, job: Job) -> Model:
-    """Read a model file, recognised by its content and not by its name."""
-    return importers[recognised(file)]().read(file, job)
+def read_model(path: Path, given: Given, job: Job) -> Found:
+    """Read a model file, recognised by its content, in this very process.
+
+    Files of strangers are read by `toolkit.guarded` instead, in a process with limits.
+    """
+    source = Source.of(path)
+    return importers[recognised(source)]().read(source, given, job)
 
 
-def recognised(file: Path) -> str:
-    """The name of the importer that reads `file`.
+def recognised(source: Source) -> str:
+    """The name of the importer that reads a file.
 
     Raises:
-        DataError: the file cannot be read.
         UnsupportedError: it is of no kind that is known.
     """
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(HEAD)
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}.", "Check the path.") from error
     for name in importers.names():
-        if importers[name].accepts(head):
+        if importers[name].accepts(source):
             return name
     titles = ", ".join(importers[name].title for name in importers.names())
     raise UnsupportedError(
-        f"{file} is not a model file that can be imported.",
+        f"{source.path} is not a model file that can be imported.",
         f"Export the model to one of: {titles}.",
     )

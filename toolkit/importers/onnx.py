@@ -9,7 +9,7 @@ from typing import Any
 from edge_targets.runtime.contract import DTYPES, Signature, TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.importers.base import Importer, labelled
+from toolkit.importers.base import Found, Given, Importer, Source, labelled, layout_of
 from toolkit.model import Model
 from toolkit.onnx_graph import OPSET, check, clean, decode, nodes_of, shape_of, written
 
@@ -25,11 +25,13 @@ class Onnx(Importer):
     title = "ONNX"
 
     @classmethod
-    def accepts(cls, head: bytes) -> bool:
+    def accepts(cls, source: Source) -> bool:
+        head = source.head
         # protobuf: field 1 (ir_version), a small number, then another known field of ModelProto
         return len(head) > 3 and head[0] == 0x08 and head[1] < 0x20 and head[2] in FIELDS
 
-    def read(self, file: Path, job: Job) -> Model:
+    def read(self, source: Source, given: Given, job: Job) -> Found:
+        file = source.path
         job.step("import ONNX", 0, 1)
         graph = decode(file.read_bytes())
         if not readable(graph):
@@ -53,7 +55,8 @@ class Onnx(Importer):
         data = written(clean(with_zero_points(raised(graph))))
         refuse_unrunnable(data, signature, file)
         job.step("import ONNX", 1, 1)
-        return Model(labelled(signature), graph=data)
+        model = Model(labelled(signature), graph=data)
+        return Found(model, layout_of(signature), version_of(graph))
 
 
 def readable(message: Any) -> bool:
@@ -127,12 +130,16 @@ def refuse_unknown(model: Any, file: Path) -> None:
             )
 
 
+def version_of(graph: Any) -> int:
+    """The opset a graph is written in."""
+    return next((o.version for o in graph.opset_import if o.domain in {"", "ai.onnx"}), OPSET)
+
+
 def raised(graph: Any) -> Any:
     """At our opset where the converter can; as it is where it cannot."""
     import onnx
 
-    version = next((o.version for o in graph.opset_import if o.domain in {"", "ai.onnx"}), OPSET)
-    if version >= OPSET:
+    if version_of(graph) >= OPSET:
         return graph
     try:
         return onnx.version_converter.convert_version(graph, OPSET)

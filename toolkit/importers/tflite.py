@@ -5,7 +5,7 @@ from pathlib import Path
 from edge_targets.runtime.contract import Signature, TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.importers.base import Importer, labelled
+from toolkit.importers.base import Found, Given, Importer, Source, labelled, layout_of
 from toolkit.model import Model
 from toolkit.onnx_graph import check, clean, written
 from toolkit.tflite_graph.flat import IDENTIFIER, read
@@ -20,10 +20,11 @@ class TFLite(Importer):
     title = "TensorFlow Lite"
 
     @classmethod
-    def accepts(cls, head: bytes) -> bool:
-        return head[4:8] == IDENTIFIER
+    def accepts(cls, source: Source) -> bool:
+        return source.head[4:8] == IDENTIFIER
 
-    def read(self, file: Path, job: Job) -> Model:
+    def read(self, source: Source, given: Given, job: Job) -> Found:
+        file = source.path
         model, ends = translate(read(file.read_bytes()), job)
         check(model)
         signature = Signature(
@@ -32,7 +33,7 @@ class TFLite(Importer):
         )
         data = written(clean(model))
         refuse_unrunnable(data, signature, file)
-        return Model(labelled(signature), graph=data)
+        return Found(Model(labelled(signature), graph=data), layout_of(signature))
 
 
 def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:

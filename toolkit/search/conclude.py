@@ -130,7 +130,7 @@ def answers(run: Search, one: Candidate, digest: str, job: Job) -> Any:
     model = shelf.load_model(run.shelves, run.shelves.entry(digest))
     format_name = one.runtime.split()[0]
     graph = graph_of(model, job)
-    data = formats[format_name]().build(graph, model.signature, job)
+    data = formats[format_name]().build(graph, model.signature, job).data
     return Runner(data, format_name, model.signature).first_output(run.unseen.inputs, job)
 
 

@@ -25,7 +25,7 @@ ROWS = Signature((TensorSpec("x", (-1, 4)),), (TensorSpec("y", (-1, 4)),))
 
 
 def build(graph: bytes, signature: Signature = IMAGES, job: Job = QUIET) -> bytes:
-    return formats["tflite"]().build(graph, signature, job)
+    return formats["tflite"]().build(graph, signature, job).data
 
 
 def agreement(found: Array, expected: Array) -> float:

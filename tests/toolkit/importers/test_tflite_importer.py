@@ -17,7 +17,7 @@ from toolkit.flatbuffer.graph import Quantization
 from toolkit.flatbuffer.serialize import serialize
 from toolkit.flatbuffer.writer import Tensor, Writer
 from toolkit.formats import formats
-from toolkit.importers import import_model
+from toolkit.importers import Given, read_model
 from toolkit.inference import Runner
 from toolkit.model import Model
 from toolkit.onnx_graph import operators, parse
@@ -185,7 +185,7 @@ def litert(data: bytes, items: Array) -> Array:
 def imported(data: bytes, folder: Path) -> Model:
     path = folder / "model.tflite"
     path.write_bytes(data)
-    return import_model(path, QUIET)
+    return read_model(path, Given(), QUIET).model
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -204,7 +204,7 @@ def test_a_file_comes_back_out_as_it_went_in(tmp_path: Path) -> None:
     items = floats(3, *IMAGE[1:])
 
     model = imported(data, tmp_path)
-    again = formats["tflite"]().build(model.graph, model.signature, QUIET)
+    again = formats["tflite"]().build(model.graph, model.signature, QUIET).data
 
     np.testing.assert_allclose(litert(again, items), litert(data, items), rtol=1e-6, atol=1e-6)
     assert len(again) < 1.05 * len(data) + 100
@@ -212,7 +212,7 @@ def test_a_file_comes_back_out_as_it_went_in(tmp_path: Path) -> None:
 
 def test_a_file_of_ours_is_taken_back(exported: Model, tmp_path: Path) -> None:
     items = floats(5, 1, 8, 8)
-    data = formats["tflite"]().build(exported.graph, exported.signature, QUIET)
+    data = formats["tflite"]().build(exported.graph, exported.signature, QUIET).data
 
     model = imported(data, tmp_path)
 
@@ -385,7 +385,7 @@ def test_an_import_reports_and_stops(tmp_path: Path) -> None:
     path.write_bytes(file_of(branches))
     events: list[Event] = []
 
-    import_model(path, Job(events.append))
+    read_model(path, Given(), Job(events.append))
 
     assert events[-1].done == events[-1].total > 0
 
@@ -405,7 +405,7 @@ def test_a_real_file_answers_as_in_litert(name: str) -> None:
         pytest.skip(f"{name} is not here: it lies beside the checkout, in shared/data")
     reach, parameters, layer = REAL[name]
 
-    model = import_model(path, QUIET)
+    model = read_model(path, Given(), QUIET).model
     items = np.random.default_rng(0).random((10, *model.signature.inputs[0].shape[1:])) * reach
 
     found = Runner.of_model(model, QUIET).first_output(items.astype(np.float32), QUIET)

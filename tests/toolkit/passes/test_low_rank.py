@@ -83,7 +83,7 @@ def test_a_graph_of_convolutions_is_split_and_every_format_takes_it(
     expected = answers(in_one_piece(exported, found), items)
     np.testing.assert_allclose(answers(found, items), expected, atol=1e-4)
     for form in formats.names():
-        data = formats[form]().build(found.graph, found.signature, QUIET)
+        data = formats[form]().build(found.graph, found.signature, QUIET).data
         given = Runner(data, form, found.signature).first_output(items, QUIET)
         np.testing.assert_allclose(given, expected, atol=1e-4)
 
