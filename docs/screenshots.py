@@ -131,7 +131,7 @@ def steps(name: str, page: Any, live: bool) -> list[Callable[[], object]]:
     if name == "compress-diagnose":
         return [lambda: page.segments.setCurrentIndex(2), *([page.diagnose.main.trigger] * live)]
     if name == "compress" and live:
-        return [page.recipe.main.trigger, page.recipe.files.build.trigger]
+        return [page.recipe.main.trigger]
     return [page.start.trigger] if name == "train" and live else []
 
 

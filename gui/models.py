@@ -50,6 +50,10 @@ TONES: dict[str, Tone] = {
     "put back": "muted",
     "too much": "bad",
     "held": "good",
+    "agrees": "good",
+    "reference": "good",
+    "differs": "bad",
+    "in the way": "bad",
     "unreachable": "bad",
 }
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter

@@ -84,6 +84,8 @@ SERIES = ("#2f6fed", "#10b981", "#f59e0b", "#a855f7", "#06b6d4", "#ec4899", "#84
 STYLE = Template("""
 QWidget#side { background: $side; border-right: 1px solid $line; }
 QFrame#card { background: $card; border: 1px solid $line; border-radius: 10px; }
+QFrame#drop { background: $well; border: 1px dashed $muted; border-radius: 10px; }
+QFrame#drop[over="true"] { border: 2px solid $accent; }
 QFrame#strip, QPlainTextEdit { background: $well; border: 1px solid $line; border-radius: 7px; }
 QFrame#banner { background: $bad_ground; border: 1px solid $bad; border-radius: 8px; }
 QLabel[role="title"] { font-size: 20px; font-weight: 600; }

@@ -7,7 +7,7 @@ the node's.
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Layer:
     Attributes:
         name: of the layer; see the head of this module.
         op: of the node.
-        parameters: numbers in its weights, biases left out.
+        parameters: numbers in its weights, those of a recurrent state included, biases left out.
         bits: of one stored weight.
         nonzero: share of weights that are not zero.
         distinct: different values among the weights.
@@ -58,33 +58,46 @@ def layers_of(graph: bytes) -> tuple[Layer, ...]:
 
     model = parse(graph)
     shapes = shapes_of(onnx.shape_inference.infer_shapes(model))
-    return tuple(layer(node, tensor, shapes) for node, tensor in weighted_nodes(model))
+    stored, producers = stored_of(model), producers_of(model)
+    found = []
+    for node, tensor in weighted_nodes(model):
+        state = source_of(node.input[2], stored, producers) if node.op_type in RECURRENT else None
+        found.append(layer(node, [tensor, *([stored[state]] if state else [])], shapes))
+    return tuple(found)
 
 
 def weighted_nodes(model: Any) -> Iterator[tuple[Any, Any]]:
     """The node of every layer and the tensor that holds its weights, in the order of the graph."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    producers = {name: node for node in model.graph.node for name in node.output}
+    stored, producers = stored_of(model), producers_of(model)
     for node in model.graph.node:
         source = weight_of(node, stored, producers) if node.op_type in WEIGHTED else None
         if source is not None:
             yield node, stored[source]
 
 
-def layer(node: Any, tensor: Any, shapes: Mapping[str, tuple[int, ...]]) -> Layer:
+def stored_of(model: Any) -> dict[str, Any]:
+    return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def producers_of(model: Any) -> dict[str, Any]:
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+def layer(node: Any, tensors: Sequence[Any], shapes: Mapping[str, tuple[int, ...]]) -> Layer:
+    """`tensors` hold its weights; of a recurrent layer those for its input, then its state."""
     from onnx import numpy_helper
 
-    values = numpy_helper.to_array(tensor)
-    count = max(values.size, 1)
+    first, *more = (numpy_helper.to_array(tensor) for tensor in tensors)
+    values = np.concatenate([part.reshape(-1) for part in (first, *more)])
     return Layer(
-        layer_name(node, tensor.name),
+        layer_name(node, tensors[0].name),
         node.op_type,
         values.size,
-        bits_of(tensor.data_type),
-        float(np.count_nonzero(values) / count),
+        bits_of(tensors[0].data_type),
+        float(np.count_nonzero(values) / max(values.size, 1)),
         len(np.unique(values.astype(np.float32))),
-        macs_of(node, values.shape, shapes),
-        zlib.crc32(np.ascontiguousarray(values).tobytes()),
+        macs_of(node, first.shape, shapes),
+        zlib.crc32(values.tobytes()),
     )
 
 
@@ -97,12 +110,17 @@ def layer_name(node: Any, weight: str) -> str:
 def weight_of(node: Any, stored: Mapping[str, Any], producers: Mapping[str, Any]) -> str | None:
     """The initializer that holds the node's weights, looked for through what only unpacks it."""
     for name in weight_inputs(node):
-        here = name
-        while here not in stored and here in producers and producers[here].op_type in THROUGH:
-            here = producers[here].input[0]
-        if here in stored and len(stored[here].dims) > 1:
-            return str(here)
+        here = source_of(name, stored, producers)
+        if here and len(stored[here].dims) > 1:
+            return here
     return None
+
+
+def source_of(name: str, stored: Mapping[str, Any], producers: Mapping[str, Any]) -> str | None:
+    """The initializer that a value is unpacked from."""
+    while name not in stored and name in producers and producers[name].op_type in THROUGH:
+        name = producers[name].input[0]
+    return str(name) if name in stored else None
 
 
 def weight_inputs(node: Any) -> list[str]:

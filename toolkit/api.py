@@ -493,6 +493,7 @@ def build(
     format: Sequence[str] = (),  # noqa: A002 - the word users type
     target: str | None = None,
     data: str | None = None,
+    out: Annotated[Path | None, Parameter(show_default=False)] = None,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Built:
@@ -506,11 +507,14 @@ def build(
             `sanderling list formats` names all.
         target: what the files are for; `sanderling list targets` names them.
         data: prove it on this dataset instead of the one the model learned from.
+        out: a folder for copies of the files; what is there under their names is replaced.
     """
     from toolkit import journeys
     from toolkit.workspace import Workspace
 
-    return journeys.build(Workspace.find(workspace), model, format, data, job, target)
+    shelves = Workspace.find(workspace)
+    built = journeys.build(shelves, model, format, data, job, target)
+    return journeys.copied(shelves, built, out) if out else built
 
 
 def verify(

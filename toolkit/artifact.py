@@ -1,7 +1,8 @@
 """A finished model file, proven to answer like the model it was compiled from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
 from edge_targets.runtime.predictor import spread
+from toolkit.checking import Pair, checks_of
+from toolkit.delegation import Delegation, delegation_of, left_in_float
 from toolkit.formats import formats
-from toolkit.inference import Runner
+from toolkit.inference import Inputs, Runner, named
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of, operators
+from toolkit.report import Check, plain
+from toolkit.results import ArtifactInfo
 
 LABELS_EQUAL = 0.995  # share of items that must keep their class
 FLOAT_TOLERANCE = 1e-4  # largest difference of a float graph's output, as a share of its spread
@@ -71,6 +76,10 @@ def compare(original: Outputs, other: Outputs, signature: Signature, quantized: 
 
 def difference(original: NDArray[Any], other: NDArray[Any]) -> float:
     """Largest difference of one output, as a share of the original's spread."""
+    if original.shape != other.shape:  # numpy would stretch the one to the other
+        return float("inf")
+    if not original.size:
+        return 0.0
     wanted = original.astype(np.float64)
     with np.errstate(invalid="ignore"):  # infinity minus infinity is not a number
         gap = float(np.abs(wanted - other.astype(np.float64)).max())
@@ -92,20 +101,111 @@ def explained(original: NDArray[Any], other: NDArray[Any]) -> float | None:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The bytes of a finished file and the proof that they are right."""
+    """The bytes of a finished file and the proof that they are right.
+
+    Attributes:
+        quantized: whether it computes in int8, or its model does.
+        checks: of form, odd inputs and determinism; `parity` is on real ones.
+        delegation: what the runtime's accelerated kernels take; None where it has none apart.
+        notes: how the file came about.
+    """
 
     data: bytes
     parity: Parity
     quantized: bool
+    checks: tuple[Check, ...] = ()
+    delegation: Delegation | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return self.parity.passed and all(check.passed is not False for check in self.checks)
+
+    def noted(self, note: str) -> "Compiled":
+        return replace(self, notes=(*self.notes, note)) if note else self
+
+    def facts(self) -> dict[str, Any]:
+        """What is kept of it in the workspace."""
+        found = self.delegation
+        return {
+            "quantized": self.quantized,
+            "size_bytes": len(self.data),
+            "parity": {
+                # JSON knows no infinity
+                "max_difference": min(self.parity.max_difference, sys.float_info.max),
+                "label_agreement": self.parity.label_agreement,
+                "samples": self.parity.samples,
+                "tolerance": self.parity.tolerance,
+                "explained": self.parity.explained,
+                "passed": self.parity.passed,
+            },
+            "checks": plain(self.checks),
+            "delegation": plain(found) if found else None,
+            "notes": list(self.notes),
+        }
+
+    def info(self, name: str, format_name: str, sha256: str) -> ArtifactInfo:
+        """What a user is told of it."""
+        found = self.delegation
+        return ArtifactInfo(
+            name,
+            format_name,
+            len(self.data),
+            sha256,
+            self.parity.max_difference,
+            self.parity.label_agreement,
+            self.parity.explained,
+            self.parity.samples,
+            self.passed,
+            self.checks,
+            found.partitions if found else None,
+            found.accelerated if found else None,
+            found.left if found else (),
+            self.notes,
+        )
 
 
-def compile_model(
-    model: Model, format_name: str, inputs: NDArray[np.float32], job: Job
-) -> Compiled:
-    """Compile, then run both on `inputs`, shape (N, ...), and compare every answer."""
+def compile_model(model: Model, format_name: str, inputs: Inputs, job: Job) -> Compiled:
+    """Compile, run both on `inputs`, compare every answer, and check the file besides."""
     graph = graph_of(model, job)
-    data = formats[format_name]().build(graph, model.signature, job).data
-    original = Runner(graph, "onnx", model.signature).outputs(inputs, job)
-    compiled = Runner(data, format_name, model.signature).outputs(inputs, job)
-    quantized = "QuantizeLinear" in operators(graph)
-    return Compiled(data, compare(original, compiled, model.signature, quantized), quantized)
+    items = named(inputs, model.signature)
+    written = formats[format_name]().build(graph, model.signature, job, samples(model, [*items]))
+
+    def opened() -> Runner:
+        return Runner(written.data, format_name, model.signature)
+
+    source, compiled = Runner(graph, "onnx", model.signature), opened()
+    before, after = (one.outputs(items, job) for one in (source, compiled))
+    engine, notes = formats[format_name].engine, written.notes
+    delegation = delegation_of(written.data) if engine == "tflite" else None
+    quantized = is_quantized(graph, delegation)
+    if (
+        formats[format_name].suffix == ".onnx"
+        and quantized
+        and (left := left_in_float(written.data))
+    ):
+        notes = (*notes, f"ONNX Runtime computes in float all the same: {', '.join(left)}.")
+    parity = compare(before, after, model.signature, quantized)
+    job.step("check the file", 0, 1)
+    pair = Pair(
+        model.signature, items, source, compiled, before, after, parity.tolerance,
+        formats[format_name].lossy,
+    )  # fmt: skip
+    checks = checks_of(pair, opened)
+    job.step("check the file", 1, 1)
+    return Compiled(written.data, parity, quantized, checks, delegation, notes)
+
+
+def is_quantized(graph: bytes, delegation: Delegation | None) -> bool:
+    """Whether the model computes in int8, or the file that was made from it."""
+    return "QuantizeLinear" in operators(graph) or bool(delegation and delegation.integer)
+
+
+def samples(model: Model, inputs: Sequence[str]) -> Outputs | None:
+    """What a format may calibrate with: what the model learned from, and nothing made up.
+
+    It is not the part that the file is judged by.
+    """
+    if model.data is None or not model.data.count("train") or len(inputs) > 1:
+        return None
+    return {name: model.data.part("train")[0] for name in inputs}

@@ -1,7 +1,9 @@
 """Open a bundle in a real browser and ask it for answers."""
 
 import tempfile
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job
 from toolkit.doctor import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 START_S = 120  # Python in WebAssembly takes its time on a busy machine
 FLAGS = (
@@ -24,11 +29,12 @@ FLAGS = (
 )
 
 
-def ask(url: str, spec: TensorSpec, items: NDArray[np.float32], job: Job) -> list[str]:
-    """The label of every item, as the page at `url` answers in headless Chromium.
+@contextmanager
+def page_at(url: str) -> Iterator["Page"]:
+    """A page in headless Chromium, which ends with the block.
 
     Raises:
-        DeviceError: there is no Chromium, or the page failed; says how.
+        DeviceError: there is no Chromium, or the page failed in the block; says how.
     """
     from playwright.sync_api import Error, sync_playwright
 
@@ -37,7 +43,6 @@ def ask(url: str, spec: TensorSpec, items: NDArray[np.float32], job: Job) -> lis
         raise DeviceError(
             "There is no Chromium on this machine.", "`sanderling doctor` names the command."
         )
-    job.step("open the page in Chromium", 0, 2)
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as driver:
         browser = driver.chromium.launch_persistent_context(
             profile, executable_path=str(program), headless=True, args=list(FLAGS)
@@ -46,13 +51,7 @@ def ask(url: str, spec: TensorSpec, items: NDArray[np.float32], job: Job) -> lis
             page = browser.pages[0]
             page.set_default_timeout(START_S * 1000)
             page.goto(url)
-            page.evaluate("window.sanderling.ready")
-            job.step("ask the page for predictions", 1, 2)
-            tensor = {"shape": list(items.shape), "data": items.reshape(-1).tolist()}
-            found: Any = page.evaluate(
-                "async inputs => (await window.sanderling.predict(inputs)).answers",
-                {spec.name: tensor},
-            )
+            yield page
         except Error as error:
             reason = error.message.splitlines()[0]
             raise DeviceError(
@@ -60,5 +59,22 @@ def ask(url: str, spec: TensorSpec, items: NDArray[np.float32], job: Job) -> lis
             ) from error
         finally:
             browser.close()
+
+
+def ask(url: str, spec: TensorSpec, items: NDArray[np.float32], job: Job) -> list[str]:
+    """The label of every item, as the page at `url` answers in headless Chromium.
+
+    Raises:
+        DeviceError: there is no Chromium, or the page failed; says how.
+    """
+    job.step("open the page in Chromium", 0, 2)
+    with page_at(url) as page:
+        page.evaluate("window.sanderling.ready")
+        job.step("ask the page for predictions", 1, 2)
+        tensor = {"shape": list(items.shape), "data": items.reshape(-1).tolist()}
+        found: Any = page.evaluate(
+            "async inputs => (await window.sanderling.predict(inputs)).answers",
+            {spec.name: tensor},
+        )
     job.step("ask the page for predictions", 2, 2)
     return [str(answer["label"]) for answer in found]

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnknownNameError
 from edge_targets.runtime.registry import Registry
+from toolkit.certificates import certificate_of
 from toolkit.data.audio import sample_rate_of
 from toolkit.data.dataset import Dataset, Facts, value_range
 from toolkit.results import (
@@ -31,10 +32,13 @@ REGISTRIES = {
     "sources": ("toolkit.data.sources", "sources"),
     "networks": ("toolkit.networks", "networks"),
     "importers": ("toolkit.importers", "importers"),
+    "features": ("toolkit.features", "features"),
+    "answers": ("toolkit.answers", "answers"),
     "passes": ("toolkit.passes", "passes"),
     "formats": ("toolkit.formats", "formats"),
     "targets": ("edge_targets.catalog", "targets"),
     "drift_tests": ("toolkit.drift", "drift_tests"),
+    "places": ("toolkit.verification.places", "places"),
 }
 
 
@@ -142,6 +146,8 @@ def shown(name: str, workspace: Path | None) -> Shown:
         for depth, e in shelves.lineage(entry)
     )
     facts = {**entry.facts, "parameters": dict(entry.parameters), "files": dict(entry.files)}
+    if entry.kind == "models" and (certificate := certificate_of(shelves, entry)):
+        facts["certificate"] = {"created": certificate.created, **certificate.facts}
     return Shown(entry.kind, entry.name, facts, lineage)
 
 

@@ -136,19 +136,23 @@ def _found(folder: Path, job: Job) -> Found:
 
 def main() -> None:
     """Read one file; leave the answer in the folder that is named on the command line."""
-    folder = Path(sys.argv[1])
     words = json.loads(sys.stdin.readline())
     limit(words["memory_bytes"], words["time_s"])
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no event
+    job = Job(lambda event: print(event.to_json(), file=events))
+    answer(words, Path(sys.argv[1]), job)
+
+
+def answer(words: dict[str, Any], folder: Path, job: Job) -> None:
+    """Read the file that `words` name, and leave in `folder` what was found, or why not."""
     shapes = {name: tuple(shape) for name, shape in words["shapes"].items()}
     given = Given(words["trust"], shapes, words["network"], tuple(words["words"]))
-    job = Job(lambda event: print(event.to_json(), file=events))
     try:
         found = importers[words["importer"]]().read(Source.of(Path(words["path"])), given, job)
         _, stored = found.model.stored()
         (folder / "stored").write_bytes(stored)
-        answer: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "model": found.model.facts(),
             "layout": found.layout,
             "opset": found.opset,
@@ -156,15 +160,15 @@ def main() -> None:
             "notes": list(found.notes),
         }
     except EdgeError as error:
-        answer = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
+        facts = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
     except (MemoryError, RecursionError) as error:
-        answer = {
+        facts = {
             "error": IntegrityError.__name__,
             "message": f"{words['path']} asks for more memory than a model of its size needs: "
             f"{first_line(error)}.",
             "hint": "It is damaged, or made to break readers: copy or export it again.",
         }
-    (folder / "answer.json").write_text(json.dumps(answer))
+    (folder / "answer.json").write_text(json.dumps(facts))
 
 
 def limit(memory_bytes: int, time_s: float) -> None:

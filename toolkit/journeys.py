@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edge_targets.catalog import targets
-from edge_targets.runtime.durable import storing
+from edge_targets.runtime.durable import replace_file, storing
 from edge_targets.runtime.errors import DataError, RecipeError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit import retrain as retraining
@@ -24,15 +23,16 @@ from toolkit.guarded import import_model
 from toolkit.importers import Given, Source, recognised
 from toolkit.inference import Runner
 from toolkit.matching import check_fits, with_meaning
-from toolkit.meaning import Told
+from toolkit.meaning import Told, questions
 from toolkit.measure import Subject
 from toolkit.measure import measure as measured
 from toolkit.model import Model
 from toolkit.networks import networks
 from toolkit.onnx_graph import graph_of, operators
 from toolkit.parameters import from_words, split_words
+from toolkit.proof import proof_inputs
 from toolkit.report import Interval, Report
-from toolkit.results import ArtifactInfo, Attached, Built, Imported, Retrained, Trained
+from toolkit.results import Attached, Built, Imported, Retrained, Trained
 from toolkit.training import Settings, fit
 from toolkit.workspace import Entry, Workspace, check_name
 
@@ -129,7 +129,7 @@ def import_file(
         model.signature.labels,
         operators(graph),
         dict(found.metadata),
-        found.notes,
+        (*found.notes, *questions(model.signature)),
         next=(f"sanderling build {name}", f"sanderling verify {name}"),
     )
 
@@ -192,46 +192,18 @@ def build(
     chosen = {name: formats[name] for name in formats_for(names, target_name)}
     artifacts = {name: check_name(f"{model_name}.{name}") for name in chosen}
     _, model, parents = shelf.loaded(shelves, model_name, data_name)
-    proof = model.need_data("Proving a compiled file").inputs
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats
+    proof = proof_inputs(finished)
     found = []
     for name, cls in chosen.items():
-        compiled = compile_model(finished, name, proof, job)
-        parity = compiled.parity
-        facts = {
-            "format": name,
-            "signature": model.signature.to_json(),
-            "quantized": compiled.quantized,
-            "size_bytes": len(compiled.data),
-            "parity": {
-                # JSON knows no infinity
-                "max_difference": min(parity.max_difference, sys.float_info.max),
-                "label_agreement": parity.label_agreement,
-                "samples": parity.samples,
-                "tolerance": parity.tolerance,
-                "explained": parity.explained,
-                "passed": parity.passed,
-            },
-        }
-        artifact = artifacts[name]
+        compiled = compile_model(finished, name, proof.inputs, job).noted(proof.note)
+        file = f"model{cls.suffix}"
+        facts = {"format": name, "signature": model.signature.to_json(), **compiled.facts()}
         parameters = {"format": name, "data": data_name}
         made = shelves.put(
-            "artifacts", artifact, {f"model{cls.suffix}": compiled.data}, facts, "build",
-            parameters, parents,
-        )  # fmt: skip
-        found.append(
-            ArtifactInfo(
-                artifact,
-                name,
-                len(compiled.data),
-                made.files[f"model{cls.suffix}"],
-                parity.max_difference,
-                parity.label_agreement,
-                parity.explained,
-                parity.samples,
-                parity.passed,
-            )
+            "artifacts", artifacts[name], {file: compiled.data}, facts, "build", parameters, parents
         )
+        found.append(compiled.info(made.name, name, made.files[file]))
     first = found[0].name if found else ""
     return Built(
         tuple(found),
@@ -240,6 +212,19 @@ def build(
             f"sanderling package {first} --target simulator",
         ),
     )
+
+
+def copied(shelves: Workspace, built: Built, folder: Path) -> Built:
+    """The same, with copies of the files in a folder; one that failed its proof is not copied."""
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for artifact in built.artifacts:
+        if not artifact.passed:
+            continue
+        entry = shelves.get("artifacts", artifact.name)
+        [file] = entry.files
+        replace_file(folder / artifact.name, shelves.read(entry, file))
+    return built
 
 
 def runner_of(shelves: Workspace, entry: Entry, threads: int, job: Job) -> tuple[Runner, int]:

@@ -78,6 +78,22 @@ def told(labels: Path | None, meanings: Sequence[str], units: Sequence[str]) -> 
     )
 
 
+def questions(signature: Signature) -> tuple[str, ...]:
+    """What a file has not said, and how the user says it."""
+    found = []
+    if signature.labels and signature.labels == tuple(map(str, range(len(signature.labels)))):
+        found.append(
+            f"Its {len(signature.labels)} classes are numbered: name them with --labels FILE."
+        )
+    found += [
+        f"In what range or unit {spec.name} comes is not known: "
+        f"say it with --unit {spec.name}=0-255, for example."
+        for spec in signature.inputs
+        if not spec.unit and not spec.columns and spec.dtype.startswith("float")
+    ]
+    return tuple(found)
+
+
 def named_words(words: Sequence[str], option: str) -> dict[str, str]:
     """`NAME=WORDS`, each."""
     found = {}

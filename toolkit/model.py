@@ -140,8 +140,12 @@ def refuse_huge(network: Network, shape: tuple[int, ...], outputs: int) -> None:
 
 
 def learned(name: str) -> bool:
-    """Whether a stored array is learned: not a feature step's, and no running statistic."""
-    return not name.startswith("0.") and name.rpartition(".")[2] in {"weight", "bias"}
+    """Whether a stored array is learned: not a feature step's, and no running statistic.
+
+    Recurrent layers call theirs `weight_ih_l0`, attention `in_proj_weight`.
+    """
+    last = name.rpartition(".")[2]
+    return not name.startswith("0.") and ("weight" in last or "bias" in last)
 
 
 def described(member: Network | Feature) -> dict[str, Any]:

@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError, first_line
 from edge_targets.runtime.events import Job
 
 if TYPE_CHECKING:
     import onnx
+    from torch import nn
 
     from toolkit.model import Model  # which needs this module: its weights may lie in a graph
 
@@ -24,10 +26,7 @@ def graph_of(model: "Model", job: Job) -> bytes:
 
 
 def export(model: "Model", job: Job) -> bytes:
-    import logging
-
     import onnx
-    import torch
     from torch import nn
 
     job.step("export to ONNX", 0, 1)
@@ -35,23 +34,8 @@ def export(model: "Model", job: Job) -> bytes:
     # not nested: the weights keep the names that the network gave them
     module = nn.Sequential(*model.module().children(), head).eval()
     [taken], [given] = model.signature.inputs, model.signature.outputs
-    # two items: with one, torch.export would take the batch for a constant
-    example = torch.zeros((2, *taken.shape[1:]))
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter warns about its own internals
-            program = torch.onnx.export(
-                module,
-                (example,),
-                dynamo=True,
-                verbose=False,
-                external_data=False,
-                opset_version=OPSET,
-                input_names=[taken.name],
-                output_names=[given.name],
-                dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
-            )
+        graph = traced(module, taken, given.name)
     except Exception as error:  # the exporter's errors share no other base
         job.step("export to ONNX", 0, 1)  # it wraps an interruption as well: then this stops
         reason = first_line(error.__cause__ or error)
@@ -59,12 +43,40 @@ def export(model: "Model", job: Job) -> bytes:
             f"This network cannot be exported to ONNX: {reason}.",
             "Build it from standard torch layers, without branches that depend on values.",
         ) from error
-    if program is None:
-        raise AssertionError("the exporter gives a program unless it is told a file")
-    graph = clean(program.model_proto)
     onnx.checker.check_model(graph, full_check=True)
     job.step("export to ONNX", 1, 1)
     return written(graph)
+
+
+def traced(module: "nn.Module", taken: TensorSpec, given: str) -> "onnx.ModelProto":
+    """A torch module as a clean graph that takes `taken` and gives an output with that name.
+
+    Raises:
+        Exception: of the exporter's own, where it cannot.
+    """
+    import logging
+
+    import torch
+
+    # two items: with one, torch.export would take the batch for a constant
+    example = torch.zeros((2, *taken.shape[1:]), dtype=getattr(torch, taken.dtype))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=[taken.name],
+            output_names=[given],
+            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
+        )
+    if program is None:
+        raise AssertionError("the exporter gives a program unless it is told a file")
+    return clean(program.model_proto)
 
 
 def clean(graph: "onnx.ModelProto") -> "onnx.ModelProto":

@@ -36,6 +36,7 @@ class Contents:
         quantized: whether the model computes in int8.
         lineage: digest of the artifact's workspace entry.
         card: what a person should know, Markdown.
+        certificate: of the model, JSON; empty where it has none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Contents:
     quantized: bool
     lineage: str
     card: str
+    certificate: bytes = b""
 
 
 def write_package(
@@ -69,7 +71,7 @@ def write_package(
         name=contents.name,
         version=hashlib.sha256(contents.data).hexdigest()[:12],
         target=contents.target,
-        format=contents.format,
+        format=formats[contents.format].engine,  # what a device needs to know of it
         model=model,
         signature=contents.signature,
         tolerance=INT8_TOLERANCE if contents.quantized else FLOAT_TOLERANCE,
@@ -81,6 +83,7 @@ def write_package(
         "profile.json": profile.dump().encode(),
         "golden.json": golden.dump().encode(),
         "card.md": contents.card.encode(),
+        **({"certificate.json": contents.certificate} if contents.certificate else {}),
     }
     return pack(manifest, members, key, out)
 

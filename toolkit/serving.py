@@ -149,12 +149,6 @@ def bundle_app(folder: Path, extra_routes: Sequence["BaseRoute"] = ()) -> "Starl
     Raises:
         DataError: the folder is not a bundle.
     """
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.responses import FileResponse, Response
-    from starlette.routing import Mount
-    from starlette.staticfiles import StaticFiles
-
     try:
         found = (folder / "bundle.json").is_file() and any(folder.iterdir())
     except OSError as error:
@@ -166,8 +160,18 @@ def bundle_app(folder: Path, extra_routes: Sequence["BaseRoute"] = ()) -> "Starl
             f"{folder} is not a browser bundle.",
             f"Make one with `sanderling bundle PACKAGE {folder}`.",
         )
+    return files_app(folder, extra_routes)
 
-    class BundleFiles(StaticFiles):
+
+def files_app(folder: Path, extra_routes: Sequence["BaseRoute"] = ()) -> "Starlette":
+    """Starlette's application: the files of a folder, each of its right type."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.responses import FileResponse, Response
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    class TypedFiles(StaticFiles):
         def file_response(self, *args: Any, **kwargs: Any) -> Response:
             response = super().file_response(*args, **kwargs)
             if isinstance(response, FileResponse):
@@ -177,7 +181,7 @@ def bundle_app(folder: Path, extra_routes: Sequence["BaseRoute"] = ()) -> "Starl
                 )
             return response
 
-    files = Mount("/", BundleFiles(directory=folder, html=True))
+    files = Mount("/", TypedFiles(directory=folder, html=True))
     return Starlette(routes=[*extra_routes, files], middleware=[Middleware(Headers)])
 
 

@@ -21,6 +21,7 @@ from edge_targets.runtime.errors import (
 )
 from edge_targets.runtime.events import Job
 from toolkit import shelf
+from toolkit.certificates import CERTIFICATE, certificate_of
 from toolkit.evaluation.gate import Gate
 from toolkit.gating import SMALLER, judged, original_of
 from toolkit.matching import check_fits
@@ -71,6 +72,7 @@ def package(
     facts = artifact.facts
     lineage = [f"{e.verb}: {e.name} ({e.kind[:-1]})" for _, e in shelves.lineage(artifact)]
     proof = facts["parity"]
+    certificate = certificate_of(shelves, model)
     told = {
         "format": facts["format"],
         "size": f"{facts['size_bytes']:,} bytes",
@@ -79,6 +81,7 @@ def package(
         "largest difference to its model": f"{proof['max_difference']:.3g}",
         "compared on": f"{proof['samples']} items",
         **({"gate": verdict.reason} if verdict else {}),
+        **({"certificate": "; ".join(certificate.facts["places"])} if certificate else {}),
     }
     signature = shelf.signature_of(artifact)
     contents = Contents(
@@ -90,6 +93,7 @@ def package(
         facts["quantized"],
         artifact.digest,
         card(served, told, signature, lineage),
+        shelves.read(certificate, CERTIFICATE) if certificate else b"",
     )
     key = signing_key_of(shelves)
     with tempfile.TemporaryDirectory() as folder:
@@ -123,6 +127,13 @@ def package(
 
 def refuse_unproven(artifact: Entry) -> None:
     proof = artifact.facts["parity"]
+    failed = [check for check in artifact.facts.get("checks", ()) if check["passed"] is False]
+    if proof["passed"] and failed:
+        named = "; ".join(f"{check['name']}: {check['value']}" for check in failed)
+        raise IntegrityError(
+            f"{artifact.name} fails a check of its file: {named}.",
+            "Build another format, or report the model's operators as a bug.",
+        )
     if proof["passed"]:
         return
     told = {

@@ -183,13 +183,15 @@ def table(name: str, rows: tuple[Any, ...]) -> Any:
     # a column in which nothing stands says nothing
     columns = [key for key in facts[0] if any(fact[key] not in ("", None, ()) for fact in facts)]
     for column in columns:
+        width = max(len(cell(column, fact[column])) for fact in facts)
         numeric = all(isinstance(fact[column], int | float | Pair | None) for fact in facts)
         found.add_column(
             title(column),
             justify="right" if numeric else "left",
             overflow="fold",
             no_wrap=column not in PROSE,
-            min_width=min(READABLE, max(len(text(fact[column])) for fact in facts)),
+            # what does not wrap would be cut off
+            min_width=min(READABLE, width) if column in PROSE else max(width, len(title(column))),
         )
     for fact in facts:
         found.add_row(*(cell(column, fact[column]) for column in columns))
@@ -205,18 +207,21 @@ class Pair:
     between: str
 
 
+ENDS = {"_before": "_after", "_low": "_high", "_first": "_second"}
+
+
 def columns_of(row: Any) -> dict[str, Any]:
     """The fields of a row; `x_before` and `x_after`, `x_low` and `x_high` are one column."""
     found: dict[str, Any] = {}
     for field in for_people(row):
-        value, short = getattr(row, field), re.sub("_(before|after|low|high)", "", field)
-        after, high = field.replace("_before", "_after"), field.replace("_low", "_high")
-        if after != field and hasattr(row, after):
-            found[short] = Pair(value, getattr(row, after), " → ")
-        elif high != field and hasattr(row, high):
-            found[short] = Pair(value, getattr(row, high), " … ")
+        start = next((end for end in ENDS if end in field), "")
+        other = field.replace(start, ENDS[start]) if start else ""
+        short = re.sub("_(before|after|low|high|first|second)", "", field)
+        if other and hasattr(row, other):
+            between = " … " if start == "_low" else " → "
+            found[short] = Pair(getattr(row, field), getattr(row, other), between)
         elif short not in found:
-            found[field] = value
+            found[field] = getattr(row, field)
     return found
 
 
@@ -248,8 +253,8 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Pair):
-        both = text(value.first), text(value.second)
-        return both[1] if both[0] == both[1] else value.between.join(both)
+        both = [text(each) for each in (value.first, value.second)]
+        return value.between.join(word for word in dict.fromkeys(both) if word)
     if isinstance(value, Interval):
         # R² can be below 0, where a dash would look like another minus
         between = "-" if value.low >= 0 else " to "

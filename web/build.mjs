@@ -15,16 +15,26 @@ const require = createRequire(import.meta.url);
 
 const pyodide = dirname(require.resolve("pyodide/package.json"));
 const ort = join(here, "node_modules", "onnxruntime-web");
+const litert = join(here, "node_modules", "@litertjs", "core");
 
-const asTheyAre = {
-  name: "libraries as they are",
-  setup({ onResolve }) {
-    onResolve({ filter: /^pyodide$/ }, () => ({ path: "./pyodide/pyodide.mjs", external: true }));
-    onResolve({ filter: /^onnxruntime-web\/wasm$/ }, () => ({
-      path: "./ort/ort.wasm.min.mjs",
-      external: true,
-    }));
-  },
+/** `root` is the way from what is built to the folder that holds `pyodide/` and `ort/`. */
+function asTheyAre(root) {
+  const outside = (file) => () => ({ path: `${root}${file}`, external: true });
+  return {
+    name: "libraries as they are",
+    setup({ onResolve }) {
+      onResolve({ filter: /^pyodide$/ }, outside("pyodide/pyodide.mjs"));
+      onResolve({ filter: /^onnxruntime-web\/wasm$/ }, outside("ort/ort.wasm.min.mjs"));
+    },
+  };
+}
+
+const COMMON = {
+  bundle: true,
+  format: "esm",
+  target: ["es2023"],
+  minify: true,
+  legalComments: "none",
 };
 
 async function readJson(path) {
@@ -44,8 +54,36 @@ async function writeLock() {
   return info.python;
 }
 
+async function version(folder) {
+  return (await readJson(join(folder, "package.json"))).version;
+}
+
+/** The page that `sanderling verify` drives, apart from what a bundle takes. */
+async function buildProving() {
+  const versions = { onnx: await version(ort), tflite: await version(litert) };
+  await build({
+    ...COMMON,
+    entryPoints: [join(here, "src", "proving.ts")],
+    outdir: join(fresh, "proving"),
+    define: { VERSIONS: JSON.stringify(versions) },
+    plugins: [asTheyAre("../")],
+  });
+  await cp(join(here, "src", "proving.html"), join(fresh, "proving", "index.html"));
+  // of its builds the one for a single thread, for the CPU alone
+  const engine = ["litert_wasm_internal.js", "litert_wasm_internal.wasm"];
+  await copy(join(litert, "wasm"), engine, "proving/litert");
+  const parts = [
+    {
+      ...{ name: "LiteRT.js", version: versions.tflite, licence: "Apache-2.0" },
+      ...{ files: ["proving.js", "litert/"], text: "../licences/Apache-2.0.txt" },
+      source: "https://github.com/google-ai-edge/LiteRT",
+    },
+  ];
+  const licences = join(fresh, "proving", "licences.json");
+  await writeFile(licences, `${JSON.stringify({ schema: 1, parts }, null, 1)}\n`);
+}
+
 async function writeLicences(python) {
-  const version = async (folder) => (await readJson(join(folder, "package.json"))).version;
   const parts = [
     {
       ...{ name: "Sanderling", version: await version(here), licence: "Apache-2.0" },
@@ -86,14 +124,10 @@ async function writeLicences(python) {
 
 await rm(fresh, { recursive: true, force: true });
 await build({
+  ...COMMON,
   entryPoints: [join(here, "src", "page.ts"), join(here, "src", "worker.ts")],
   outdir: fresh,
-  bundle: true,
-  format: "esm",
-  target: ["es2023"],
-  minify: true,
-  legalComments: "none",
-  plugins: [asTheyAre],
+  plugins: [asTheyAre("./")],
 });
 await cp(join(here, "src", "index.html"), join(fresh, "index.html"));
 await cp(join(here, "src", "page.css"), join(fresh, "page.css"));
@@ -104,5 +138,6 @@ await writeFile(join(fresh, "pyodide", stdlib), await compileStdlib(join(pyodide
 const engine = ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 await copy(join(ort, "dist"), engine, "ort");
 await writeLicences(await writeLock());
+await buildProving();
 await rm(target, { recursive: true, force: true });
 await rename(fresh, target);

@@ -74,10 +74,10 @@ class Agent:
             manifest = _served(predictor, name, version).manifest
             request = read_request(body, manifest)
             assert predictor is not None
-            outputs = predictor.predict(request.inputs)
+            outputs = predictor.predict(request.inputs, request.counted)
             items = next(iter(outputs.values())).shape[0]
         with self.counting:
-            self.samples += items
+            self.samples += items * request.counted
         return answer(manifest, request, outputs)
 
     def metadata(self, name: str, version: str | None) -> dict[str, Any]:

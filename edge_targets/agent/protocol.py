@@ -15,6 +15,7 @@ from edge_targets.runtime.errors import DataError
 
 DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
 PLATFORMS = {"onnx": "onnxruntime_onnx", "tflite": "litert_tflite"}
+COUNTED = "counted"  # a parameter of ours: whether telemetry may see a request
 MAX_AXES = 8  # more than any model here; bounds the nesting of data
 FP32_MAX = 3.4028234663852886e38
 BOUNDS = {
@@ -29,11 +30,18 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Request:
-    """One inference: `id` is echoed, `outputs` are the wanted ones (none: all)."""
+    """One inference.
+
+    Attributes:
+        outputs: the wanted ones; none means all.
+        id: is echoed.
+        counted: whether telemetry may see it: what asks for proof is no part of the world.
+    """
 
     inputs: Mapping[str, Tensor]
     outputs: tuple[str, ...] = ()
     id: str | None = None
+    counted: bool = True
 
 
 def refuse(message: str, hint: str = "") -> DataError:
@@ -78,7 +86,10 @@ def read_request(body: bytes, manifest: Manifest) -> Request:
             raise refuse(
                 f"The model has no output {name[:80]!r}.", f"It gives {', '.join(sorted(known))}."
             )
-    return Request(inputs, outputs, identity)
+    parameters = data.get("parameters", {})
+    if not isinstance(parameters, dict) or not isinstance(parameters.get(COUNTED, True), bool):
+        raise refuse(f"`parameters` is no object, or its {COUNTED!r} is not true or false.")
+    return Request(inputs, outputs, identity, parameters.get(COUNTED, True))
 
 
 def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -144,6 +144,7 @@ class Target(ABC):
     title: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     facts: ClassVar[Facts]
+    opset: ClassVar[int] = 20  # the newest that the runtime there reads; onnxruntime 1.17 and later
 
     def fits(self, manifest: Manifest, size_bytes: int) -> None:
         """Do nothing for a package that this target can take.

@@ -34,6 +34,7 @@ from edge_targets.runtime.events import QUIET, Job
 
 ROOT = Path(edge_targets.__file__).parent
 WEB = ROOT / "_web"
+PROVING = "proving"  # of its folders: the page that `sanderling verify` drives; no bundle has it
 INDEX = "bundle.json"  # also tells which files of a folder are ours
 BEGUN = ".bundling-"  # in the name of a working folder beside the bundle
 
@@ -196,7 +197,11 @@ def _fill(
 ) -> Mapping[str, int]:
     """Write everything; sizes in bytes by name, the index included."""
     fresh.mkdir()
-    sources = sorted(path for path in web.rglob("*") if path.is_file())
+    sources = sorted(
+        path
+        for path in web.rglob("*")
+        if path.is_file() and PROVING not in path.relative_to(web).parts
+    )
     for source in job.track(sources, "copy the page"):
         place = fresh / source.relative_to(web)
         place.parent.mkdir(parents=True, exist_ok=True)

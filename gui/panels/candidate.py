@@ -3,7 +3,7 @@
 from gui import wording
 from gui.models import Row
 from gui.pages.base import Page, Result
-from gui.panels.files import tell_failed
+from gui.panels.compiling import tell_failed
 from gui.session import Command
 from gui.widgets.badge import Badge
 from gui.widgets.card import Card
@@ -83,6 +83,6 @@ class CandidateCard(Card):
 
     def _built(self, result: Result) -> None:
         made = [str(row.get("name")) for row in result.get("artifacts", ())]
-        self.built.setText(f"Built {', '.join(made)}: listed with the files on Recipe.")
+        self.built.setText(f"Built {', '.join(made)}: listed on the page Build.")
         self.built.show()
         tell_failed(self._page, result)

@@ -8,7 +8,6 @@ from edge_targets.runtime.durable import replace_file, storing
 from gui.pages.base import Page, Result
 from gui.panels.base import Panel
 from gui.panels.compressed import CompressedCard, show_tiles
-from gui.panels.files import FilesCard
 from gui.session import Command
 from gui.widgets.card import Card, Tile, tiles
 from gui.widgets.choice import Choice
@@ -30,11 +29,9 @@ class RecipePanel(Panel):
         self.tiles = [Tile("Size"), Tile("Latency here"), Tile("Accuracy on test")]
         self.verdict = VerdictCard()
         self.result = CompressedCard()
-        self.files = FilesCard(page)
         self.right.addLayout(tiles(*self.tiles))
         self.right.addWidget(self.verdict)
         self.right.addWidget(self.result, 2)
-        self.right.addWidget(self.files, 3)
         self.main = page.action(
             "Compress",
             "compress",
@@ -104,14 +101,11 @@ class RecipePanel(Panel):
     def refresh(self) -> None:
         self.data.offer(self.session.names("datasets"))
         self.recipe.offer_models(self.session.names("models"))
-        self.files.refresh()
 
     def _show_result(self, result: Result) -> None:
         show_tiles(self.tiles, result)
         self.verdict.show_verdict(result.get("gate"))
         self.result.show_result(result)
-        if result.get("kept", True):
-            self.files.built.prefer(str(result.get("name", "")))
         self._tell_refused(result)
 
     def _tell_refused(self, result: Result) -> None:

@@ -180,6 +180,8 @@ def change(**changes: Any) -> dict[str, Any]:
         (change(data=[10**400, 2, 3, 4, 5, 6]), "does not fit"),
         ({**infer_body(), "outputs": [{"name": "nope"}]}, "nope"),
         ({**infer_body(), "outputs": {}}, "not a list"),
+        ({**infer_body(), "parameters": 3}, "no object"),
+        ({**infer_body(), "parameters": {"counted": 1}}, "true or false"),
     ],
 )
 def test_a_request_that_is_wrong_is_told_why(agent: Client, body: Any, words: str) -> None:
@@ -348,6 +350,18 @@ def test_the_status_tells_what_was_predicted(agent: Client) -> None:
     assert (after["device"], after["state"], after["model"]) == ("pi-shared", "ready", "tiny")
     assert after["uptime_s"] >= before["uptime_s"]
     assert after["health"]["disk_free_bytes"] > 0
+
+
+def test_what_asks_for_proof_is_answered_and_not_counted(agent: Client) -> None:
+    _, before = agent.send("GET", "/v1/status")
+    _, counted = agent.infer(infer_body())
+
+    status, answer = agent.infer({**infer_body(), "parameters": {"counted": False}})
+
+    assert status == 200
+    assert answer["outputs"] == counted["outputs"]
+    _, after = agent.send("GET", "/v1/status")
+    assert after["samples"] - before["samples"] == len(INPUTS)
 
 
 @pytest.mark.parametrize("body", [b"", b"no package", bytes(1000)])

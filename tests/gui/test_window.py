@@ -88,7 +88,7 @@ def test_the_command_that_is_shown_is_the_command_that_runs(
 
     ready = [action for action in page.findChildren(Action) if action.line.text]
 
-    assert ready or name == "overview"
+    assert ready or name in ("overview", "models")  # which need nothing, or a file first
     for action in ready:
         [command] = action.commands()
         shown = shlex.split(action.line.text)
@@ -235,10 +235,10 @@ def test_a_file_that_does_not_answer_as_its_model_is_told(
     open_window: Open, settle: Settle, workspace: Path
 ) -> None:
     window = open_window(workspace)
-    page: Any = window.visit("compress")
+    page: Any = window.visit("build")
     settle(window)
 
-    page.recipe.files.build.trigger()
+    page.main.trigger()
     settle(window)
 
     assert page.banner.isVisible()

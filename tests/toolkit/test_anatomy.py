@@ -56,12 +56,12 @@ def test_a_repeated_pattern_zips_well() -> None:
     assert zipped(np.random.default_rng(0).bytes(10_000)) > 9_900
 
 
-@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
-def test_a_recurrent_layer_multiplies_for_its_input_and_its_state(op: str, gates: int) -> None:
-    hidden, width, steps = 5, 3, 7
+def recurrent(op: str, gates: int, hidden: int, width: int, steps: int) -> bytes:
+    """A graph of one recurrent layer."""
     weights = {
         "l.weight": np.ones((1, gates * hidden, width), np.float32),
-        "l.state": np.ones((1, gates * hidden, hidden), np.float32),
+        "l.state": np.zeros((1, gates * hidden, hidden), np.float32),
+        "l.bias": np.ones((1, 2 * gates * hidden), np.float32),
     }
     node = helper.make_node(op, ["x", *weights], ["y"], hidden_size=hidden)
     graph = helper.make_graph(
@@ -72,8 +72,25 @@ def test_a_recurrent_layer_multiplies_for_its_input_and_its_state(op: str, gates
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    return bytes(model.SerializeToString())
 
-    [found] = layers_of(model.SerializeToString())
+
+@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_a_recurrent_layer_multiplies_for_its_input_and_its_state(op: str, gates: int) -> None:
+    hidden, width, steps = 5, 3, 7
+
+    [found] = layers_of(recurrent(op, gates, hidden, width, steps))
 
     # every step: each gate of each unit reads the input and the state
     assert found.macs == steps * gates * hidden * (width + hidden)
+
+
+def test_the_weights_of_a_state_are_weights_too() -> None:
+    hidden, width = 5, 3
+
+    [found] = layers_of(recurrent("LSTM", 4, hidden, width, 7))
+
+    # those for the state are zeros here; biases are left out, as in every layer
+    assert found.parameters == 4 * hidden * (width + hidden)
+    assert found.nonzero == width / (width + hidden)
+    assert found.distinct == 2

@@ -69,6 +69,16 @@ def test_parameters_are_what_was_learned(trained: Model, exported: Model) -> Non
     assert parameter_count(exported.graph) == exported.parameters > 0
 
 
+def test_what_recurrent_layers_and_attention_learn_is_counted(trained: Model) -> None:
+    parts = {"0": nn.Linear(3, 3), "1": nn.LSTM(3, 5), "2": nn.MultiheadAttention(4, 2)}
+    layers = nn.ModuleDict({**parts, "3": nn.BatchNorm1d(7)})
+    weights = {name: value.numpy() for name, value in layers.state_dict().items()}
+
+    # the first is a feature step's; a norm's running mean and variance are no parameters
+    expected = 4 * 5 * (3 + 5 + 2) + (3 * 4 * 4 + 3 * 4) + (4 * 4 + 4) + 2 * 7
+    assert trained.with_weights(weights).parameters == expected
+
+
 def test_weights_of_another_network_are_refused(trained: Model) -> None:
     with pytest.raises(IntegrityError, match="do not belong") as caught:
         replace(trained, network=Mlp()).module()

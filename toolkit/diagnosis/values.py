@@ -42,13 +42,14 @@ def has_value(graph: bytes, name: str) -> bool:
     return any(name in node.output for node in parse(graph).graph.node)
 
 
-def session_of(graph: bytes, name: str) -> Any:
+def session_of(graph: bytes, *names: str) -> Any:
+    """The graph ready to run, giving these values as well: outputs, or some inside."""
     import onnxruntime
     from onnx import ValueInfoProto
 
     model = parse(graph)
-    if name not in {value.name for value in model.graph.output}:
-        model.graph.output.append(ValueInfoProto(name=name))
+    given = {value.name for value in model.graph.output}
+    model.graph.output.extend(ValueInfoProto(name=name) for name in {*names} - given)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is said once, by us
     options.intra_op_num_threads = 1

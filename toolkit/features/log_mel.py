@@ -14,15 +14,17 @@ A/2 are enough: X[-k] has the power of X[k].
 """
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from toolkit.data.audio import sample_rate_of
+from edge_targets.runtime.contract import TensorSpec
+from toolkit.data.audio import audio_spec, sample_rate_of
 from toolkit.data.dataset import Facts
-from toolkit.features.base import Feature
+from toolkit.features.base import Feature, refused
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +75,14 @@ class LogMel(Feature):
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, 2 * shape[-1] // self.window - 1, self.mels)
+
+    def takes(self, given: TensorSpec) -> TensorSpec:
+        if len(given.shape) != 4 or given.shape[1] != 1 or given.shape[3] != self.mels:
+            raise refused(
+                self, given, f"gives [1, time, {self.mels}]", "Set mels to what the model takes."
+            )
+        samples = (given.shape[2] + 1) * self.window // 2
+        return replace(audio_spec(self.sample_rate, samples), name=given.name)
 
     def module(self) -> "nn.Module":
         import torch

@@ -1,13 +1,15 @@
 """One input a category, in place of the category's index."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from edge_targets.runtime.contract import TensorSpec
 from toolkit.data.dataset import Facts
-from toolkit.features.base import Feature
+from toolkit.features.base import Feature, refused
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +31,13 @@ class OneHot(Feature):
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (sum(size or 1 for size in self.sizes),)
+
+    def takes(self, given: TensorSpec) -> TensorSpec:
+        if given.shape[1:] != self.shape(given.shape[1:]):
+            raise refused(
+                self, given, f"gives {list(self.shape(()))}", "Give the size of every column."
+            )
+        return replace(given, shape=(-1, len(self.sizes)), columns=())
 
     def module(self) -> "nn.Module":
         import torch

@@ -1,40 +1,28 @@
 """What a translation works with: values by name, in the layout and number form it asks for."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
+from toolkit.flatbuffer.builder import Builder
 from toolkit.flatbuffer.graph import Array, Graph, Node, Quantization
 from toolkit.flatbuffer.integer import integer_nodes
-from toolkit.flatbuffer.layout import (
-    Layout,
-    composed,
-    keeps_order,
-    permutation,
-    permuted,
-    shape_in,
-)
-from toolkit.flatbuffer.quantized import quantized
-from toolkit.flatbuffer.writer import STORED, Tensor, Writer
+from toolkit.flatbuffer.layout import Layout, permutation, shape_in
+from toolkit.flatbuffer.writer import STORED, Tensor
 
 
 @dataclass
-class Compiler:
-    """Grows a file operator by operator.
+class Compiler(Builder):
+    """A builder that knows the values of a graph.
 
     Attributes:
         values: the tensors that hold a value: by name, layout, and whether as stored integers.
         shuffled: values flattened from channels-last memory, with the shape they had before;
             whoever reads one must shuffle its weights.
+        node: what is being translated.
     """
 
     graph: Graph
-    writer: Writer = field(default_factory=Writer)
     values: dict[tuple[str, Layout, bool], Tensor] = field(default_factory=dict)
     shuffled: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    _moved: dict[int, tuple[Tensor, tuple[int, ...] | None]] = field(default_factory=dict)
     _integer: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -70,6 +58,12 @@ class Compiler:
 
     # reading
 
+    def knows(self, name: str) -> bool:
+        """Whether a value exists already, in whatever form."""
+        return any(
+            (name, layout, stored) in self.values for layout in Layout for stored in (False, True)
+        )
+
     def held(self, name: str) -> Layout:
         """The layout a value is in without further work; FIRST for a constant."""
         first, last = (
@@ -102,9 +96,9 @@ class Compiler:
         return self.values[key]
 
     def converted(self, name: str, layout: Layout, stored: bool) -> Tensor:
-        """A value that exists, but in another layout or as integers only."""
-        integers = self.values.get((name, layout, True))
-        if integers and not stored:
+        """A value that exists, but in another layout or as integers only, which move faster."""
+        if not stored and any((name, each, True) in self.values for each in Layout):
+            integers = self.value(name, layout, True)
             return self.emit("DEQUANTIZE", [integers], integers.shape, dtype="float32")
         other = Layout.LAST if layout is Layout.FIRST else Layout.FIRST
         source = self.value(name, other, stored)
@@ -119,20 +113,6 @@ class Compiler:
 
     # writing
 
-    def emit(
-        self,
-        code: str,
-        inputs: Sequence[Tensor | None],
-        shape: Sequence[int],
-        *,
-        dtype: str = "",
-        quantization: Quantization | None = None,
-        **options: Any,
-    ) -> Tensor:
-        return self.writer.emit(
-            code, inputs, shape, dtype=dtype, quantization=quantization, **options
-        )
-
     def give(
         self, node: Node, tensor: Tensor, layout: Layout = Layout.FIRST, output: int = 0
     ) -> None:
@@ -146,60 +126,3 @@ class Compiler:
         if quantization:
             tensor = self.quantize(tensor, quantization)
         self.values[name, layout, quantization is not None] = tensor
-
-    def quantize(self, tensor: Tensor, quantization: Quantization) -> Tensor:
-        """Floats, or integers of another scale, as int8; ahead of a move, which may fall away."""
-        if tensor.quantization == quantization:
-            return tensor
-        if tensor.index in self._moved:
-            source, axes = self._moved[tensor.index]
-            codes = self.quantize(source, quantization)
-            return self.transpose(codes, axes) if axes else self.reshape(codes, tensor.shape)
-        return self.emit(
-            "QUANTIZE", [tensor], tensor.shape, dtype="int8", quantization=quantization
-        )
-
-    def scalar(self, value: float, like: Tensor) -> Tensor:
-        """A constant to compute with `like`: stored as that is."""
-        number = np.array(value, np.float64)
-        if like.quantization:
-            codes = quantized(number, like.quantization)
-            return self.writer.constant(codes, like.quantization)
-        return self.writer.constant(number.astype(like.dtype))
-
-    # moving without computing
-
-    def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
-        """The same memory under another shape; of several in a row only the last is done."""
-        source, axes = self._moved.get(tensor.index, (tensor, ()))
-        source = source if axes is None else tensor
-        wanted = tuple(int(size) for size in shape)
-        if source.shape == wanted:
-            return source
-        made = self.emit(
-            "RESHAPE",
-            [source, self.writer.constant(wanted)],
-            wanted,
-            quantization=tensor.quantization,
-            newShape=list(wanted),
-        )
-        self._moved[made.index] = (source, None)
-        return made
-
-    def transpose(self, tensor: Tensor, axes: Sequence[int]) -> Tensor:
-        """Axes in another order; of several in a row only their sum is done."""
-        before, done = self._moved.get(tensor.index, (tensor, None))
-        source, axes = (before, composed(done, axes)) if done else (tensor, tuple(axes))
-        if axes == tuple(range(len(axes))):
-            return source
-        shape = permuted(source.shape, axes)
-        if keeps_order(source.shape, axes):
-            return self.reshape(source, shape)
-        made = self.emit(
-            "TRANSPOSE",
-            [source, self.writer.constant(axes)],
-            shape,
-            quantization=tensor.quantization,
-        )
-        self._moved[made.index] = (source, axes)
-        return made

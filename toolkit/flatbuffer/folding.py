@@ -7,11 +7,11 @@ import numpy as np
 
 from edge_targets.runtime.errors import UnsupportedError
 from toolkit.flatbuffer.graph import Array, Graph, shapes_of, to_graph
+from toolkit.flatbuffer.inference import with_shapes
 
 if TYPE_CHECKING:
     import onnx
 
-OLDEST_OPSET = 13  # before it, Softmax flattened its input and Squeeze had no axes input
 KEPT = {
     *("QuantizeLinear", "DequantizeLinear"),  # folded, their integers would be lost
     *("RandomNormal", "RandomUniform"),  # folded, they would be random no more
@@ -22,20 +22,12 @@ def read(model: "onnx.ModelProto") -> Graph:
     """The graph for a batch of one; `model` is left alone.
 
     Raises:
-        UnsupportedError: an old opset, or a shape that is not known before the model runs.
+        UnsupportedError: a shape that is not known before the model runs.
     """
     import onnx
 
-    opset = next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 0)
-    if 0 < opset < OLDEST_OPSET:
-        raise UnsupportedError(
-            f"TFLite: the graph is written in opset {opset}; {OLDEST_OPSET} is the oldest read.",
-            "Export the model again with a newer opset, 20 for example.",
-        )
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    if fixed.functions:
-        fixed = onnx.inliner.inline_local_functions(fixed)
     fix_batch(fixed.graph)
     return to_graph(fold(fixed))
 
@@ -63,16 +55,8 @@ def fix_batch(graph: "onnx.GraphProto") -> None:
 
 def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """Infer shapes and compute what depends on constants alone, until nothing is left to do."""
-    import onnx
-
     while True:
-        try:
-            model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        except onnx.shape_inference.InferenceError as error:
-            raise UnsupportedError(
-                f"TFLite: the shapes of the graph contradict each other: {error}.",
-                "Export the model again.",
-            ) from error
+        model = with_shapes(model)
         if not fold_once(model):
             return model
 
@@ -104,6 +88,8 @@ def is_known(node: "onnx.NodeProto", known: Mapping[str, Array]) -> bool:
     """Whether a node depends on constants alone, and they need not stay as they are stored."""
     if node.op_type in KEPT or not all(not name or name in known for name in node.input):
         return False
+    if any(attribute.HasField("g") for attribute in node.attribute):
+        return False  # a branch or a loop may read more than its inputs
     widens = node.op_type == "Cast" and known[node.input[0]].dtype == np.float16
     return not widens  # folded, half the size would be lost
 

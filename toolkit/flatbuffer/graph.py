@@ -38,7 +38,7 @@ class Node:
     """One operator.
 
     Attributes:
-        activation: what was fused behind it: "", "RELU" or "RELU6".
+        activation: what was fused behind it: "", "RELU", "RELU6" or "RELU_N1_TO_1".
         dynamic: it multiplies int8 weights with an input that is quantized as it comes.
     """
 

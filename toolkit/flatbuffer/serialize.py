@@ -5,11 +5,12 @@ from types import ModuleType
 from typing import Any
 
 from toolkit.flatbuffer.graph import Quantization
-from toolkit.flatbuffer.writer import Operation, Tensor, Writer
+from toolkit.flatbuffer.writer import Operation, Subgraph, Tensor, Writer
 
 SCHEMA_VERSION = 3
 ALIGNMENT = 16  # bytes: the schema's force_align of stored data; kernels load it in place
 OPTIONS = {
+    "ATAN2": "ATan2Options",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
     "MAXIMUM": "MaximumMinimumOptions",
@@ -17,11 +18,14 @@ OPTIONS = {
     "MEAN": "ReducerOptions",
     "MINIMUM": "MaximumMinimumOptions",
     "PADV2": "PadV2Options",
+    "LOCAL_RESPONSE_NORMALIZATION": "LocalResponseNormalizationOptions",
     "REDUCE_MAX": "ReducerOptions",
     "REDUCE_MIN": "ReducerOptions",
     "REDUCE_PROD": "ReducerOptions",
     "SUM": "ReducerOptions",
     "TOPK_V2": "TopKV2Options",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
+    "UNIDIRECTIONAL_SEQUENCE_RNN": "SequenceRNNOptions",
 }
 """Option tables whose name cannot be derived from the operator's."""
 
@@ -51,34 +55,19 @@ def serialize(
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    operations = writer.needed([*outputs.values()])
+    graphs = [
+        Subgraph(writer, tuple(inputs.values()), tuple(outputs.values())),
+        *writer.subgraphs,
+    ]
     names = writer.names | {t.index: n for n, t in [*inputs.items(), *outputs.items()]}
-    order = _order(operations, inputs)
-    position = {tensor.index: place for place, tensor in enumerate(order)}
-
+    packer = _Packer(schema, writer.data, names)
     model = schema.ModelT()
     model.version = SCHEMA_VERSION
     model.description = title
-    model.buffers = [schema.BufferT()]
-    model.operatorCodes = []
-    graph = schema.SubGraphT()
-    graph.name = "main"
-    graph.tensors = []
-    shared: dict[tuple[int, ...], int] = {}
-    for tensor in order:
-        entry = _tensor(schema, tensor, names[tensor.index])
-        if tensor.quantization:
-            entry.quantization = _Scales(schema, tensor.quantization, shared)
-        if tensor.index in writer.data:
-            entry.buffer = len(model.buffers)
-            model.buffers.append(_Buffer(schema, writer.data[tensor.index]))
-        graph.tensors.append(entry)
-    codes: dict[tuple[str, int], int] = {}
-    graph.operators = [_operator(schema, o, position, codes) for o in operations]
-    model.operatorCodes = [_code(schema, *key) for key in codes]
-    graph.inputs = [position[tensor.index] for tensor in inputs.values()]
-    graph.outputs = [position[tensor.index] for tensor in outputs.values()]
-    model.subgraphs = [graph]
+    model.subgraphs = [packer.graph(graph) for graph in graphs]
+    model.buffers = packer.buffers
+    model.operatorCodes = [_code(schema, *key) for key in packer.codes]
+    position = {t.index: place for place, t in enumerate(_order(graphs[0]))}
     model.signatureDefs = [_signature(schema, inputs, outputs, position)]
 
     builder = flatbuffers.Builder(1 << 16)
@@ -86,11 +75,85 @@ def serialize(
     return bytes(builder.Output())
 
 
-def _order(operations: list[Operation], inputs: Mapping[str, Tensor]) -> list[Tensor]:
-    """Every tensor of the file: the inputs, then each at its first use."""
-    found = {tensor.index: tensor for tensor in inputs.values()}
-    for operation in operations:
-        for tensor in (*operation.inputs, operation.output):
+def renamed(data: bytes) -> bytes:
+    """The same file, the tensors of its inputs and outputs called as its signature calls them.
+
+    A program that quantizes a file puts operators around it, and new names with them.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data)
+    [graph, *_], [signature, *_] = model.subgraphs, model.signatureDefs
+    called = {entry.tensorIndex: entry.name for entry in signature.inputs + signature.outputs}
+    for place, tensor in enumerate(graph.tensors):
+        if place in called:
+            tensor.name = called[place]
+        elif tensor.name in called.values():
+            tensor.name += b"/stored"
+    model.buffers = [
+        buffer if buffer.data is None else _Buffer(schema, bytes(buffer.data))
+        for buffer in model.buffers
+    ]
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _Packer:
+    """Fills the tables of the file's graphs; stored data and operator codes are theirs together."""
+
+    def __init__(
+        self, schema: ModuleType, data: Mapping[int, bytes], names: Mapping[int, str]
+    ) -> None:
+        self.schema = schema
+        self.data = data
+        self.names = names
+        self.buffers: list[Any] = [schema.BufferT()]
+        self.codes: dict[tuple[str, int], int] = {}
+        self.zeros: dict[tuple[int, ...], int] = {}
+        self.places: dict[int, int] = {}
+
+    def graph(self, graph: Subgraph) -> Any:
+        order = _order(graph)
+        position = {tensor.index: place for place, tensor in enumerate(order)}
+        made = self.schema.SubGraphT()
+        made.name = "" if self.codes else "main"
+        made.tensors = [self.tensor(tensor) for tensor in order]
+        made.operators = [
+            _operator(self.schema, operation, position, self.codes)
+            for operation in graph.writer.needed(graph.outputs)
+        ]
+        made.inputs = [position[tensor.index] for tensor in graph.inputs]
+        made.outputs = [position[tensor.index] for tensor in graph.outputs]
+        return made
+
+    def tensor(self, tensor: Tensor) -> Any:
+        entry = self.schema.TensorT()
+        entry.shape = list(tensor.shape)
+        entry.hasRank = True
+        entry.type = getattr(self.schema.TensorType, tensor.dtype.upper())
+        entry.name = self.names[tensor.index]
+        entry.isVariable = tensor.variable
+        if tensor.quantization:
+            entry.quantization = _Scales(self.schema, tensor.quantization, self.zeros)
+        if tensor.index in self.data:
+            entry.buffer = self.place(tensor.index)
+        return entry
+
+    def place(self, index: int) -> int:
+        """Where the numbers of a constant lie; graphs that share them find them in one place."""
+        if index not in self.places:
+            self.places[index] = len(self.buffers)
+            self.buffers.append(_Buffer(self.schema, self.data[index]))
+        return self.places[index]
+
+
+def _order(graph: Subgraph) -> list[Tensor]:
+    """Every tensor of a graph: the inputs, then each at its first use."""
+    found = {tensor.index: tensor for tensor in graph.inputs}
+    for operation in graph.writer.needed(graph.outputs):
+        for tensor in (*operation.inputs, *operation.outputs):
             if tensor:
                 found.setdefault(tensor.index, tensor)
     return list(found.values())
@@ -139,15 +202,6 @@ class _Scales:
         return self.schema.QuantizationParametersEnd(builder)
 
 
-def _tensor(schema: ModuleType, tensor: Tensor, name: str) -> Any:
-    entry = schema.TensorT()
-    entry.shape = list(tensor.shape)
-    entry.hasRank = True
-    entry.type = getattr(schema.TensorType, tensor.dtype.upper())
-    entry.name = name
-    return entry
-
-
 def _operator(
     schema: ModuleType,
     operation: Operation,
@@ -158,7 +212,7 @@ def _operator(
     key = (operation.code, _version(operation))
     entry.opcodeIndex = codes.setdefault(key, len(codes))
     entry.inputs = [position[t.index] if t else -1 for t in operation.inputs]
-    entry.outputs = [position[operation.output.index]]
+    entry.outputs = [position[tensor.index] for tensor in operation.outputs]
     camel = operation.code.title().replace("_", "") + "Options"
     table = OPTIONS.get(operation.code, camel)
     if hasattr(schema, f"{table}T"):

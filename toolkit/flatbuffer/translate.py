@@ -1,15 +1,18 @@
 """The way from a graph to a file: read, rewrite, translate node by node, pack."""
 
+import math
 from typing import TYPE_CHECKING
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.dynamic import join_dynamic
+from toolkit.flatbuffer.expansion import expanded
 from toolkit.flatbuffer.folding import read
 from toolkit.flatbuffer.fusion import fuse
 from toolkit.flatbuffer.graph import Graph, Node
 from toolkit.flatbuffer.integer import propagate
+from toolkit.flatbuffer.last_step import read_last_steps
 from toolkit.flatbuffer.layout import Layout
 from toolkit.flatbuffer.operators import TRANSLATIONS
 from toolkit.flatbuffer.quantized import absorb
@@ -19,7 +22,10 @@ from toolkit.flatbuffer.writer import STORED, Tensor
 if TYPE_CHECKING:
     import onnx
 
-DTYPES = {"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"}
+DTYPES = {
+    "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
+    "uint32",
+}  # fmt: skip
 
 
 def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
@@ -30,13 +36,17 @@ def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
     Raises:
         UnsupportedError: an operator, or a way of using it, that TFLite has nothing for.
     """
-    graph = propagate(fuse(join_dynamic(absorb(read(model)))))
+    graph = read_last_steps(join_dynamic(absorb(read(expanded(model)))))
+    graph = propagate(fuse(graph))
     refuse_unknown(graph)
     compiler = Compiler(graph)
     inputs = {name: open_input(compiler, name) for name in graph.inputs}
     for node in job.track(graph.nodes, "compile for TFLite"):
         compiler.writer.scope = node.name
+        compiler.node = node
         TRANSLATIONS[node.op](compiler, node)
+        refuse_missing(compiler, node)
+    compiler.node = None
     compiler.writer.scope = "output"
     taken = {tensor.index for tensor in inputs.values()}
     outputs = {}
@@ -49,10 +59,16 @@ def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
 def refuse_unknown(graph: Graph) -> None:
     """Name what has no counterpart before any work is done."""
     for name in (*graph.inputs, *graph.outputs):
-        if graph.dtypes[name].name not in DTYPES:
+        kind = graph.dtypes[name].name if name in graph.dtypes else "no tensor"
+        if kind not in DTYPES:
             raise UnsupportedError(
-                f"TFLite: {name!r} holds {graph.dtypes[name]}.",
-                "Give the model numbers, and take numbers from it.",
+                f"TFLite: {name!r} holds {kind}.",
+                "Give the model tensors of numbers, and take such from it.",
+            )
+        if math.prod(graph.shapes[name]) == 0:
+            raise UnsupportedError(
+                f"TFLite: {name!r} is an empty tensor, of shape {graph.shapes[name]}.",
+                "Leave it out of the model.",
             )
     unknown: dict[str, Node] = {}
     for node in graph.nodes:
@@ -64,6 +80,26 @@ def refuse_unknown(graph: Graph) -> None:
             f"TFLite has no translation for {named}.",
             "Replace what the model uses there, or build it with --format onnx.",
         )
+    for node in graph.nodes:
+        for name in filter(None, node.outputs):
+            if math.prod(graph.shapes[name]) == 0:
+                raise node.unsupported("gives an empty tensor", "Leave it out of the model.")
+            if name in graph.dtypes and graph.dtypes[name].name not in DTYPES:
+                raise node.unsupported(
+                    f"gives {graph.dtypes[name].name}, which TFLite cannot compute on",
+                    "Cast to float32 or int32 instead.",
+                )
+
+
+def refuse_missing(compiler: Compiler, node: Node) -> None:
+    """Name an output that somebody reads and the translation does not make."""
+    graph = compiler.graph
+    for place, name in enumerate(node.outputs):
+        read = name and (name in graph.outputs or graph.consumers.get(name))
+        if read and not compiler.knows(name):
+            raise node.unsupported(
+                f"is asked for its output {place} ({name!r})", "Use its first output alone."
+            )
 
 
 def open_input(compiler: Compiler, name: str) -> Tensor:

@@ -1,7 +1,7 @@
 """Collects the tensors and operators of a TFLite file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,18 @@ STORED = {"int64": "int32", "float64": "float32", "float16": "float32"}
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value in the file; `index` is unique while writing."""
+    """A value in the file.
+
+    Attributes:
+        index: unique while writing.
+        variable: the operator that takes it changes it, and finds it again in the next run.
+    """
 
     index: int
     shape: tuple[int, ...]
     dtype: str
     quantization: Quantization | None = None
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,23 @@ class Operation:
 
     code: str
     inputs: tuple[Tensor | None, ...]
-    output: Tensor
+    outputs: tuple[Tensor, ...]
     options: Mapping[str, Any]
+
+    @property
+    def changes(self) -> frozenset[int]:
+        """The tensors that hold something new after it."""
+        touched = (tensor for tensor in self.inputs if tensor and tensor.variable)
+        return frozenset(tensor.index for tensor in (*self.outputs, *touched))
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """What an operator such as WHILE runs; its tensors are its own, the stored ones shared."""
+
+    writer: "Writer"
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
 
 
 @dataclass
@@ -41,15 +62,29 @@ class Writer:
     names: dict[int, str] = field(default_factory=dict)
     data: dict[int, bytes] = field(default_factory=dict)
     scope: str = ""
+    subgraphs: list[Subgraph] = field(default_factory=list)
     _constants: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
-    _count: int = 0
+
+    def inner(self) -> "Writer":
+        """A writer of operators apart, of the same file."""
+        return replace(self, operations=[])
+
+    def add(self, subgraph: Subgraph) -> int:
+        """The number under which operators call a subgraph; the file's own graph is 0."""
+        self.subgraphs.append(subgraph)
+        return len(self.subgraphs)
 
     def tensor(
-        self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None
+        self,
+        shape: Sequence[int],
+        dtype: str,
+        quantization: Quantization | None = None,
+        *,
+        variable: bool = False,
     ) -> Tensor:
-        made = Tensor(self._count, tuple(int(size) for size in shape), dtype, quantization)
+        sizes = tuple(int(size) for size in shape)
+        made = Tensor(len(self.names), sizes, dtype, quantization, variable)
         self.names[made.index] = f"{self.scope}#{made.index}"
-        self._count += 1
         return made
 
     def constant(
@@ -90,15 +125,25 @@ class Writer:
         """Append an operator; its output has the first input's dtype unless another is given."""
         first = next(tensor for tensor in inputs if tensor is not None)
         output = self.tensor(shape, dtype or first.dtype, quantization)
-        self.operations.append(Operation(code, tuple(inputs), output, options))
+        self.append(code, inputs, [output], **options)
         return output
+
+    def append(
+        self,
+        code: str,
+        inputs: Sequence[Tensor | None],
+        outputs: Sequence[Tensor],
+        **options: Any,
+    ) -> None:
+        """Append an operator that writes tensors which are there already."""
+        self.operations.append(Operation(code, tuple(inputs), tuple(outputs), options))
 
     def needed(self, outputs: Sequence[Tensor]) -> list[Operation]:
         """The operators that the outputs depend on, in order of execution."""
         wanted = {tensor.index for tensor in outputs}
         kept = []
         for operation in reversed(self.operations):
-            if operation.output.index in wanted:
+            if not wanted.isdisjoint(operation.changes):
                 kept.append(operation)
                 wanted |= {tensor.index for tensor in operation.inputs if tensor}
         return kept[::-1]

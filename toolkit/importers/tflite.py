@@ -1,21 +1,14 @@
-"""TensorFlow Lite files with float weights (or float16 ones, which are widened)."""
+"""TensorFlow Lite files: float, float16, quantized to integers, or only their weights."""
 
-from pathlib import Path
-
-from edge_targets.runtime.contract import Signature, TensorSpec
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.importers.base import Found, Given, Importer, Source, labelled, layout_of
 from toolkit.model import Model
-from toolkit.onnx_graph import check, clean, written
-from toolkit.tflite_graph.flat import IDENTIFIER, read
-from toolkit.tflite_graph.translate import translate
-
-ITEMS = 2  # that the graph is tried with: one would not show a fixed batch
+from toolkit.tflite_graph.flat import IDENTIFIER
+from toolkit.tflite_graph.model import read_model
 
 
 class TFLite(Importer):
-    """Float networks that LiteRT runs; what it takes and gives keeps its shape, the batch free."""
+    """Networks that LiteRT runs; what is quantized stays so, between float inputs and outputs."""
 
     title = "TensorFlow Lite"
 
@@ -24,36 +17,13 @@ class TFLite(Importer):
         return source.head[4:8] == IDENTIFIER
 
     def read(self, source: Source, given: Given, job: Job) -> Found:
-        file = source.path
-        model, ends = translate(read(file.read_bytes()), job)
-        check(model)
-        signature = Signature(
-            tuple(TensorSpec(name, (-1, *shape)) for name, shape in ends.inputs),
-            tuple(TensorSpec(name, (-1, *shape)) for name, shape in ends.outputs),
-        )
-        data = written(clean(model))
-        refuse_unrunnable(data, signature, file)
-        return Found(Model(labelled(signature), graph=data), layout_of(signature))
-
-
-def refuse_unrunnable(data: bytes, signature: Signature, file: Path) -> None:
-    """Give the graph two items: the proof that the batch is free."""
-    import numpy as np
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is said once, by us
-    feeds = {s.name: np.zeros((ITEMS, *s.shape[1:]), s.dtype) for s in signature.inputs}
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        answers = session.run([s.name for s in signature.outputs], feeds)
-    except Exception as error:  # onnxruntime's errors share no other base
-        raise IntegrityError(
-            f"{file} does not run: its operators do not fit together.",
-            "Export the model again; if LiteRT runs it, report this file.",
-        ) from error
-    if [a.shape for a in answers] != [(ITEMS, *s.shape[1:]) for s in signature.outputs]:
-        raise UnsupportedError(
-            f"{file} does not run with a batch of any size.",
-            "Export the model with the batch as first axis of every value.",
+        found = read_model(source.path.read_bytes(), str(source.path), job)
+        signature = found.signature
+        if not signature.labels:
+            signature = labelled(signature)
+        return Found(
+            Model(signature, graph=found.graph),
+            layout_of(signature),
+            metadata=found.metadata,
+            notes=found.notes,
         )

@@ -5,82 +5,30 @@ point anywhere and claim any length, so every length is held against what the fi
 """
 
 import math
-import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
+from toolkit.tflite_graph.numbers import refuse_scales, values_of
+from toolkit.tflite_graph.parts import (
+    DAMAGE,
+    MOST_AXES,
+    File,
+    Operation,
+    Scales,
+    Tensor,
+    damaged,
+)
 
 IDENTIFIER = b"TFL3"
 MOST_VALUES = 1 << 26  # in one tensor: 268 MB in float32; more fits on no device
-MOST_AXES = 8  # no kernel takes more
 MOST_OPERATORS = 10_000  # networks of edge devices have hundreds
-DAMAGE = (struct.error, ValueError, TypeError, IndexError, AttributeError, OverflowError, KeyError)
-"""What reading beyond the file, or something that is no table, raises."""
-
-NUMBERS: Mapping[str, Any] = {
-    "FLOAT32": np.float32,
-    "FLOAT16": np.float16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "BOOL": np.bool_,
-}
-"""Types that are read; the other ones mean quantized files, or text."""
+SHARED = 16  # times a part of a file may be read: writers store what is equal once
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A value of the file; `data` holds its numbers where they are stored."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    data: NDArray[Any] | None = None
-    quantized: bool = False
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operator: its name in the schema (a custom one's own), and its table of options."""
-
-    code: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: Any
-
-    def option(self, name: str, default: Any = 0) -> Any:
-        """A field of the options, by the schema's name in CamelCase."""
-        if self.options is None:
-            return default
-        try:
-            return getattr(self.options, name)()
-        except DAMAGE as error:
-            raise damaged(f"the options of {self.code} cannot be read") from error
-
-    def unsupported(self, why: str, hint: str) -> UnsupportedError:
-        return UnsupportedError(f"TFLite import: {self.code} {why}.", hint)
-
-
-@dataclass(frozen=True)
-class File:
-    """One graph: what it holds, takes and gives; tensors are known by their place."""
-
-    tensors: tuple[Tensor, ...]
-    operations: tuple[Operation, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-    @cached_property
-    def makers(self) -> Mapping[int, Operation]:
-        """Which operation makes a tensor."""
-        return {place: operation for operation in self.operations for place in operation.outputs}
 
 
 def read(data: bytes) -> File:
@@ -93,35 +41,49 @@ def read(data: bytes) -> File:
     if data[4:8] != IDENTIFIER:
         raise IntegrityError("This is no TFLite file.", "Copy or export the file again.")
     try:
-        return _Reader(data).file()
+        file = _Reader(data).file()
     except DAMAGE as error:
         raise damaged("a table points outside of it") from error
+    refuse_disorder(file)
+    return file
 
 
-def damaged(why: str) -> IntegrityError:
-    return IntegrityError(
-        f"This TFLite file is damaged: {why}.", "Copy the file again, or export it again."
-    )
+def refuse_disorder(file: File) -> None:
+    """Hold that every value is made once, and before it is read."""
+    known = {i for i, tensor in enumerate(file.tensors) if tensor.data is not None}
+    if not known.isdisjoint(file.inputs) or len(set(file.inputs)) < len(file.inputs):
+        raise damaged("it takes a value that it holds, or takes one twice")
+    known |= set(file.inputs) | {-1} | {i for i, t in enumerate(file.tensors) if t.is_state}
+    for operation in file.operations:
+        for place in operation.inputs:
+            if place not in known and not operation.is_custom:  # it is refused by its name
+                raise damaged(f"{operation.code} reads a tensor that nothing has made before")
+        if not known.isdisjoint(operation.outputs) or len(set(operation.outputs)) < len(
+            operation.outputs
+        ):
+            raise damaged(f"{operation.code} makes a tensor that is there already")
+        known |= set(operation.outputs)
+    if not set(file.outputs) <= known:
+        raise damaged("it gives a tensor that nothing makes")
 
 
 class _Reader:
-    """Counts what it reads: nothing lies in a file twice, so all of it is no more than the file."""
+    """Counts what it reads: all of it is no more than the file holds, a few times over."""
 
     def __init__(self, data: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
         self.schema = schema
-        self.left = len(data)
+        self.data = data
+        self.size = len(data)
+        self.left = SHARED * len(data)
         self.model = schema.Model.GetRootAs(data, 0)
         self.codes = names_of(schema.BuiltinOperator)
         self.types = names_of(schema.TensorType)
 
     def file(self) -> File:
-        if self.model.SubgraphsLength() != 1:
-            raise UnsupportedError(
-                f"The TFLite file holds {self.model.SubgraphsLength()} graphs; one is read.",
-                "Export the model without loops and branches, and one signature a file.",
-            )
+        if self.model.SubgraphsLength() < 1:
+            raise damaged("it holds no graph")
         graph = self.model.Subgraphs(0)
         if graph.OperatorsLength() > MOST_OPERATORS:
             raise UnsupportedError(
@@ -140,7 +102,8 @@ class _Reader:
                 raise damaged(f"it names a tensor {index}, and holds {len(tensors)}")
         if min((*inputs, *outputs, *(i for o in operations for i in o.outputs)), default=0) < 0:
             raise damaged("a result has no place")
-        return File(tensors, operations, inputs, outputs)
+        graphs = self.model.SubgraphsLength()
+        return File(tensors, operations, inputs, outputs, graphs, self.size)
 
     def each(
         self, length: Callable[[], int], item: Callable[[int], Any], read: Callable[[Any], T]
@@ -151,7 +114,7 @@ class _Reader:
 
     def take(self, count: int) -> None:
         self.left -= count
-        if count < 0 or self.left < 0:
+        if not 0 <= count <= self.size or self.left < 0:
             raise damaged("it claims to hold more than it has bytes")
 
     def numbers(self, table: Any, name: str) -> tuple[int, ...]:
@@ -161,15 +124,15 @@ class _Reader:
         self.take(4 * getattr(table, f"{name}Length")())
         return tuple(int(value) for value in getattr(table, f"{name}AsNumpy")())
 
-    def code(self, code: Any) -> str:
+    def code(self, code: Any) -> tuple[str, bool]:
+        """The name of an operator, and whether it is somebody's own."""
         # files from before 2020 fill the old field only
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        name = self.codes[number]
+        name = self.codes[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
         if name != "CUSTOM":
-            return name
+            return name, False
         own = code.CustomCode() or b""
         self.take(len(own))
-        return str(own.decode())
+        return str(own.decode()), True
 
     def tensor(self, table: Any) -> Tensor:
         name = table.Name() or b""
@@ -188,36 +151,62 @@ class _Reader:
                 "The TFLite file stores its weights as sparse tensors.",
                 "Export the float model without sparsity; prune it here.",
             )
-        found = table.Quantization()
-        quantized = found is not None and found.ScaleLength() > 0
         dtype = self.types[table.Type()]
         data = self.stored(table.Buffer(), shape, dtype)
-        return Tensor(str(name.decode()), shape, dtype, data, quantized)
+        scales = self.scales(table.Quantization(), shape)
+        made = Tensor(str(name.decode()), shape, dtype, data, scales, bool(table.IsVariable()))
+        refuse_scales(made)
+        return made
+
+    def scales(self, table: Any, shape: tuple[int, ...]) -> Scales | None:
+        """How integers stand for real numbers; None where they stand for themselves."""
+        if table is None:
+            return None
+        if table.DetailsType():
+            raise UnsupportedError(
+                "The TFLite file has weights with a scale for every block of them.",
+                "Quantize with one scale a channel or a tensor; or import the float model.",
+            )
+        if not table.ScaleLength():
+            return None
+        self.take(4 * table.ScaleLength())
+        scale = np.array(table.ScaleAsNumpy(), np.float32)
+        zero = np.zeros(scale.shape, np.int64)
+        if table.ZeroPointLength():
+            self.take(8 * table.ZeroPointLength())
+            zero = np.array(table.ZeroPointAsNumpy(), np.int64)
+        if zero.size == 1 < scale.size:
+            zero = np.full(scale.shape, zero[0])
+        # a row has one axis, whichever its writer names
+        axis = table.QuantizedDimension() if scale.size > 1 and len(shape) > 1 else 0
+        if zero.shape != scale.shape or scale.size not in {1, *shape[axis : axis + 1]} or axis < 0:
+            raise damaged("a tensor has scales for another shape")
+        return Scales(scale, zero, axis)
 
     def stored(self, place: int, shape: Sequence[int], dtype: str) -> NDArray[Any] | None:
-        """The numbers of a constant; None for a value that is computed."""
+        """The numbers of a constant, as the file lies in memory; None for one computed."""
         if place >= max(self.model.BuffersLength(), 1):
             raise damaged(f"it names a buffer {place}, and holds {self.model.BuffersLength()}")
         buffer = self.model.Buffers(place) if place else None
-        if buffer is None or (buffer.DataIsNone() and not buffer.Offset()):
+        if buffer is None:
             return None
-        if buffer.Offset() > 1:  # the schema's way for files of more than 2 GB
-            raise UnsupportedError(
-                "The TFLite file keeps its weights behind the graph, as files over 2 GB do.",
-                "Export a smaller model.",
-            )
-        if not buffer.DataLength():
-            return None
-        self.take(buffer.DataLength())
-        raw = buffer.DataAsNumpy()
-        if dtype not in NUMBERS:
-            return np.asarray(raw)  # kept as bytes: whoever uses it is refused
-        values = np.frombuffer(raw.tobytes(), NUMBERS[dtype])
-        if values.size != math.prod(shape):
-            raise damaged(f"{values.size} numbers are stored for the shape {list(shape)}")
-        return values.reshape(shape)
+        raw = self.outside(buffer) if buffer.Offset() > 1 else None
+        if raw is None and (buffer.DataIsNone() or not buffer.DataLength()):
+            is_empty = 0 in shape and dtype in {"INT32", "INT64", "FLOAT32"}
+            return np.zeros(shape, dtype.lower()) if is_empty else None
+        if raw is None:
+            raw = buffer.DataAsNumpy()
+        self.take(len(raw))
+        return values_of(raw, tuple(shape), dtype)
 
-    def operation(self, table: Any, codes: Sequence[str]) -> Operation:
+    def outside(self, buffer: Any) -> NDArray[np.uint8]:
+        """Numbers behind the flatbuffer, where it names them by their place in the file."""
+        start, size = buffer.Offset(), buffer.Size()
+        if start + size > self.size:
+            raise damaged("it claims to hold more than it has bytes")
+        return np.frombuffer(self.data, np.uint8, size, start)
+
+    def operation(self, table: Any, codes: Sequence[tuple[str, bool]]) -> Operation:
         place = table.OpcodeIndex()
         if not 0 <= place < len(codes):
             raise damaged(f"it names an operator {place}, and holds {len(codes)}")
@@ -228,9 +217,9 @@ class _Reader:
             if union is not None:
                 options = getattr(self.schema, kind)()
                 options.Init(union.Bytes, union.Pos)
-        return Operation(
-            codes[place], self.numbers(table, "Inputs"), self.numbers(table, "Outputs"), options
-        )
+        code, is_custom = codes[place]
+        inputs, outputs = self.numbers(table, "Inputs"), self.numbers(table, "Outputs")
+        return Operation(code, inputs, outputs, options, is_custom)
 
 
 def names_of(enumeration: Any) -> dict[int, str]:

@@ -1,48 +1,19 @@
 """Convolutions, pools and resizes against onnxruntime: where the two formats' padding differs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
+
+from tests.toolkit.formats.graphs import floats, graph_of, ints, node
 
 Array = np.ndarray[Any, Any]
-
-
-def floats(*shape: int) -> Array:
-    """The same for the same shape, whatever the order of the tests."""
-    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
 
 
 IMAGE = floats(1, 4, 9, 7)
 EVEN = floats(1, 4, 8, 6)
 SERIES = floats(1, 3, 11)
-
-
-def graph_of(
-    nodes: Sequence[onnx.NodeProto], x: Array, constants: dict[str, Array] | None = None
-) -> onnx.ModelProto:
-    """A model from `x` with a free batch to `y`, of whatever type it has."""
-    elem = helper.np_dtype_to_tensor_dtype(x.dtype)
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", elem, ["batch", *x.shape[1:]])],
-        [helper.make_value_info("y", onnx.TypeProto())],
-        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    return onnx.shape_inference.infer_shapes(model)
-
-
-def node(op: str, *constants: str, **attributes: Any) -> list[onnx.NodeProto]:
-    return [helper.make_node(op, ["x", *constants], ["y"], name=f"the_{op}", **attributes)]
-
-
-def ints(*values: int) -> Array:
-    return np.array(values, np.int64)
 
 
 CONVOLUTIONS: dict[str, tuple[Array, tuple[int, ...], dict[str, Any]]] = {

@@ -89,7 +89,7 @@ def test_our_own_file_comes_back_with_the_same_answers(
 def test_importing_reports_to_the_end(save: Save, job: Job, events: list[Event]) -> None:
     read_model(save(), Given(), job)
 
-    assert (events[-1].done, events[-1].total) == (1, 1)
+    assert events[-1].done == events[-1].total > 0
 
 
 def test_a_file_is_known_by_its_content_and_not_by_its_name(save: Save, tmp_path: Path) -> None:
@@ -113,18 +113,6 @@ def test_a_batch_written_as_one_is_made_free_where_the_graph_allows(save: Save) 
 
     answers = Runner.of_model(found, QUIET).first_output(np.eye(4, dtype=np.float32), QUIET)
     assert answers.tolist() == np.arange(12).reshape(4, 3).tolist()
-
-
-def test_a_batch_that_the_graph_needs_to_be_one_is_refused(save: Save) -> None:
-    nodes = [helper.make_node("Reshape", ["x", "s"], ["z"]), helper.make_node("Relu", ["z"], ["y"])]
-    shape = numpy_helper.from_array(np.array([1, 4]), "s")
-    file = save(*nodes, inputs=[value("x", [1, 4])], outputs=[value("y", [1, 4])], stored=[shape])
-
-    error = refused(file)
-
-    assert "does not run with a batch of any size" in str(error)
-    assert "free first axis" in error.hint
-    assert "/onnxruntime" not in str(error)
 
 
 @pytest.mark.parametrize("opset", [7, 11, 13, 17])
@@ -235,10 +223,12 @@ def test_weights_in_another_file_are_refused_unread(save: Save, where: str, plac
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"inputs": [value("x", ["batch", "n"])]}, "'x' has shape [-1, -1]"),
-        ({"inputs": [value("x", ["batch", 0])]}, "'x' has shape [-1, 0]"),
-        ({"outputs": [value("y", [])]}, "'y' has shape []"),
-        ({"inputs": [value("x", ["batch", 4], TensorProto.FLOAT16)]}, "'x' has type float16"),
+        ({"inputs": [value("x", ["batch", "n"])]}, "'x' has shape [batch, n]"),
+        ({"inputs": [value("x", ["batch", None])]}, "'x' has shape [batch, ?]"),
+        ({"inputs": [value("x", None)]}, "'x' has shape unknown"),
+        ({"inputs": [value("x", [])]}, "'x' has shape []"),
+        ({"inputs": [value("x", ["batch", 0])]}, "'x' has shape [batch, 0]"),
+        ({"inputs": [value("x", ["batch", 4], TensorProto.COMPLEX64)]}, "'x' has type complex64"),
         ({"inputs": [value("x", ["batch", 4], TensorProto.STRING)]}, "'x' has type object"),
         (
             {"outputs": [helper.make_tensor_sequence_value_info("y", FLOAT, None)]},
@@ -246,7 +236,6 @@ def test_weights_in_another_file_are_refused_unread(save: Save, where: str, plac
         ),
         ({"inputs": [value("x", ["batch", 10**7, 10**6])]}, "more than 67,108,864 values an item"),
         ({"inputs": [value("x", ["batch", 1 << 62])]}, "more than 67,108,864 values an item"),
-        ({"outputs": [value("y", ["batch", 1 << 62])]}, "more than 67,108,864 values an item"),
         ({"outputs": []}, "takes or gives nothing"),
         (
             {"inputs": [], "stored": [WEIGHTS, numpy_helper.from_array(np.ones((2, 4)), "x")]},

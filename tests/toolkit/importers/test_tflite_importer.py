@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from edge_targets.runtime.errors import EdgeError, IntegrityError, UnsupportedError
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit.anatomy import layers_of
-from toolkit.flatbuffer.graph import Quantization
 from toolkit.flatbuffer.serialize import serialize
 from toolkit.flatbuffer.writer import Tensor, Writer
 from toolkit.formats import formats
@@ -207,7 +206,7 @@ def test_a_file_comes_back_out_as_it_went_in(tmp_path: Path) -> None:
     again = formats["tflite"]().build(model.graph, model.signature, QUIET).data
 
     np.testing.assert_allclose(litert(again, items), litert(data, items), rtol=1e-6, atol=1e-6)
-    assert len(again) < 1.05 * len(data) + 100
+    assert len(again) < 1.05 * len(data) + 600  # ours says what it takes and gives, in metadata
 
 
 def test_a_file_of_ours_is_taken_back(exported: Model, tmp_path: Path) -> None:
@@ -232,73 +231,63 @@ def test_what_computes_shapes_only_is_left_out(tmp_path: Path) -> None:
     assert operators(model.graph) == {"Reshape": 1}
 
 
-REFUSED: dict[str, tuple[Chain, str]] = {
-    "an operator": (unary("L2_NORMALIZATION"), r"L2_NORMALIZATION \(making 'y'\)"),
+REFUSED: dict[str, tuple[Chain, str, str]] = {
+    "an operator": (unary("SVDF"), r"SVDF \(making 'y'\)", "from one run to the next"),
+    "a loop": (unary("WHILE"), r"WHILE \(making 'y'\)", "branches or loops"),
+    "a random number": (unary("MULTINOMIAL"), "MULTINOMIAL", "as ONNX"),
     "the batch": (
         lambda w, x: w.emit("MEAN", [x, axes(w, 0)], x.shape, keepDims=True),
         "along the batch",
+        "free first axis",
     ),
-    "a merged batch": (
+    "numbers for each item": (
         lambda w, x: w.emit(
             "RESHAPE",
-            [w.emit("RESHAPE", [x, axes(w, 9, 28)], (9, 28)), axes(w, 1, 252)],
+            [
+                w.emit(
+                    "ADD",
+                    [w.emit("RESHAPE", [x, axes(w, 9, 28)], (9, 28)), w.constant(floats(9, 28))],
+                    (9, 28),
+                ),
+                axes(w, 1, 252),
+            ],
             (1, 252),
         ),
-        r"gives the shape \[9, 28\]",
-    ),
-    "an end without batch": (
-        lambda w, x: w.emit("RESHAPE", [x, axes(w, 9, 28)], (9, 28)),
-        r"\[9, 28\]: the first axis must be a batch",
+        "numbers for each item",
+        "batch as first axis",
     ),
     "an activation": (
         lambda w, x: convolution(w, x, 3, 1, SAME, fusedActivationFunction=5),
         "activation SIGN_BIT",
+        "another activation",
     ),
     "computed weights": (
         lambda w, x: w.emit("FULLY_CONNECTED", [dense(w, x), x], (1, 5)),
         "computed while the model runs",
+        "fixed shapes and weights",
     ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_read_is_named(case: str, tmp_path: Path) -> None:
-    chain, words = REFUSED[case]
+def test_what_cannot_be_read_is_named_with_what_to_do(case: str, tmp_path: Path) -> None:
+    chain, words, hint = REFUSED[case]
 
     with pytest.raises(UnsupportedError, match=words) as caught:
         imported(file_of(chain), tmp_path)
 
-    assert caught.value.hint
+    assert hint in caught.value.hint
 
 
-def stored_codes(writer: Writer, x: Tensor) -> Tensor:
-    codes = writer.constant(np.ones((5, 252), np.int8), Quantization((0.1,), (0,)))
-    return writer.emit("FULLY_CONNECTED", [x, codes], (1, 5))
+def test_rows_that_hold_the_batch_are_items_when_they_come_out(tmp_path: Path) -> None:
+    data = file_of(lambda w, x: w.emit("RESHAPE", [x, axes(w, 9, 28)], (9, 28)))
+    items = floats(3, *IMAGE[1:])
 
+    model = imported(data, tmp_path)
 
-def unpacked_codes(writer: Writer, x: Tensor) -> Tensor:
-    codes = writer.constant(np.ones((5, 252), np.int8), Quantization((0.1,), (0,)))
-    weights = writer.emit("DEQUANTIZE", [codes], codes.shape, dtype="float32")
-    return writer.emit("FULLY_CONNECTED", [x, weights], (1, 5))
-
-
-def integers(writer: Writer, x: Tensor) -> Tensor:
-    scale = Quantization((0.1,), (0,))
-    codes = writer.emit("QUANTIZE", [x], x.shape, dtype="int8", quantization=scale)
-    return writer.emit("DEQUANTIZE", [codes], x.shape, dtype="float32")
-
-
-def codes_outside(writer: Writer, x: Tensor) -> Tensor:
-    scale = Quantization((0.1,), (0,))
-    return writer.emit("RELU", [x], x.shape, dtype="int8", quantization=scale)
-
-
-@pytest.mark.parametrize("chain", [stored_codes, unpacked_codes, integers, codes_outside])
-def test_a_quantized_file_is_refused_with_the_way_to_go(chain: Chain, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        imported(file_of(chain), tmp_path)
-
-    assert "float file" in caught.value.hint
+    assert model.signature.outputs[0].shape == (-1, 9, 28)
+    found = Runner.of_model(model, QUIET).first_output(items, QUIET)
+    np.testing.assert_array_equal(found, items.reshape(3, 9, 28))
 
 
 @given(cut=st.integers(0, 3000))
@@ -351,6 +340,11 @@ def test_a_length_beyond_the_file_is_damage_and_costs_nothing(tmp_path: Path) ->
         ("sequential/dense_2/MatMul", "dense_2"),
         ("functional_1/depthwise_conv2d/depthwise;functional_1/x/Conv2D", "depthwise_conv2d"),
         ("dense/kernel/transpose", "dense"),
+        (
+            "x/batch_normalization_1/FusedBatchNormV3;x/depthwise_conv2d/depthwise",
+            "x.depthwise_conv2d",
+        ),
+        ("model/batch_normalization_1/FusedBatchNormV3", "batch_normalization_1"),
         ("block1.0.weight", "block1.0"),
         ("node_conv2d_3#17", "node_conv2d_3"),
         ("arith.constant12", ""),

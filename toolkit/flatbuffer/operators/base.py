@@ -21,6 +21,7 @@ class Activation(IntEnum):
 
     NONE = 0
     RELU = 1
+    RELU_N1_TO_1 = 2
     RELU6 = 3
 
 

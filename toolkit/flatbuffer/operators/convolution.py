@@ -6,7 +6,7 @@ import numpy as np
 
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Array, Node, Quantization
-from toolkit.flatbuffer.operators.base import Padding, Translation, activation
+from toolkit.flatbuffer.operators.base import Translation, activation
 from toolkit.flatbuffer.operators.weights import filters, weights_of
 from toolkit.flatbuffer.operators.windows import give_plane, pad_plane, plane, window_of
 from toolkit.flatbuffer.quantized import dequantized
@@ -52,59 +52,23 @@ def convolution(compiler: Compiler, node: Node) -> None:
     give_plane(compiler, node, result)
 
 
-def transposed(compiler: Compiler, node: Node) -> None:
-    """The whole result first, then what ONNX's padding takes off its rims."""
-    weights = weights_of(compiler, node, 1)
-    window = window_of(node, weights.shape[2:], ())
-    if node.attributes.get("group", 1) != 1 or any(gap != 1 for gap in window.dilations):
-        raise node.unsupported(
-            "has groups or dilations", "Upsample with Resize, and convolve behind it."
-        )
-    if node.attributes.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
-        raise node.unsupported("has automatic padding", "Give the padding as numbers.")
-    if len(weights.shape) == 3:
-        weights = weights.arranged(lambda a: a[:, :, None])
-    x = plane(compiler, node)
-    outputs = weights.shape[1]
-    shape = compiler.shape(node.outputs[0])
-    wanted = shape[2:] if len(shape) == 4 else (1, *shape[2:])
-    # rows beyond the last window hold nothing but the bias
-    full = [
-        max((n - 1) * stride + extent, before + size)
-        for n, stride, extent, before, size in zip(
-            x.shape[1:3], window.strides, window.extent, window.before, wanted, strict=True
-        )
-    ]
-    kernel = filters(compiler, node, weights.arranged(lambda a: a.transpose(1, 2, 3, 0)), 0)
-    whole = (shape[0], *full, outputs)
-    result = compiler.emit(
-        "TRANSPOSE_CONV",
-        [compiler.writer.constant(whole), kernel, x, bias_of(compiler, node, outputs, x, kernel)],
-        whole,
-        dtype=x.dtype,
-        quantization=compiler.target(node),
-        padding=Padding.VALID,
-        strideH=window.strides[0],
-        strideW=window.strides[1],
-    )
-    begin, part = (0, *window.before, 0), (shape[0], *wanted, outputs)
-    if part != whole:
-        result = compiler.emit(
-            "SLICE",
-            [result, compiler.writer.constant(begin), compiler.writer.constant(part)],
-            part,
-            quantization=result.quantization,
-        )
-    give_plane(compiler, node, result)
+def bias_of(
+    compiler: Compiler,
+    node: Node,
+    outputs: int,
+    x: Tensor,
+    weights: Tensor,
+    place: slice = slice(None),
+) -> Tensor:
+    """The third input or zeros; for integers with the accumulator's scale, input times weight.
 
-
-def bias_of(compiler: Compiler, node: Node, outputs: int, x: Tensor, weights: Tensor) -> Tensor:
-    """The third input or zeros; for integers with the accumulator's scale, input times weight."""
+    `place`: that of a group's outputs among all.
+    """
     name = node.inputs[2] if node.has(2) else ""
     values = compiler.constant_input(node, 2)
     values = np.zeros(1) if values is None else values
     if not (x.quantization and weights.quantization):
-        return compiler.writer.constant(flat(values, outputs).astype(np.float32))
+        return compiler.writer.constant(flat(values, outputs, place).astype(np.float32))
     if name in compiler.graph.quantizations:
         values = dequantized(compiler.graph.codes[name], compiler.graph.quantizations[name])
     # float32, as the kernels multiply them
@@ -112,16 +76,16 @@ def bias_of(compiler: Compiler, node: Node, outputs: int, x: Tensor, weights: Te
         weights.quantization.scale, np.float32
     )
     limit = np.iinfo(np.int32)
-    codes = np.rint(flat(values, outputs) / scale.astype(np.float64)).clip(limit.min, limit.max)
+    codes = np.rint(flat(values, outputs, place) / scale.astype(np.float64)).clip(
+        limit.min, limit.max
+    )
     quantization = Quantization(tuple(float(value) for value in scale), (0,) * len(scale))
     return compiler.writer.constant(codes.astype(np.int32), quantization)
 
 
-def flat(values: Array, size: int) -> Array:
-    return np.broadcast_to(values.reshape(-1), (size,)).astype(np.float64)
+def flat(values: Array, size: int, place: slice) -> Array:
+    row = values.reshape(-1)
+    return np.broadcast_to(row[place] if row.size > 1 else row, (size,)).astype(np.float64)
 
 
-TRANSLATIONS: Mapping[str, Translation] = {
-    "Conv": convolution,
-    "ConvTranspose": transposed,
-}
+TRANSLATIONS: Mapping[str, Translation] = {"Conv": convolution}

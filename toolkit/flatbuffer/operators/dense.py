@@ -25,25 +25,25 @@ def takes_shuffled(node: Node, compiler: Compiler) -> bool:
 
 def gemm(compiler: Compiler, node: Node) -> None:
     given = node.attributes
-    if given.get("transA"):
-        raise node.unsupported("transposes its first input", "Put a Transpose before it.")
     alpha, beta = given.get("alpha", 1.0), given.get("beta", 1.0)
+    turned = bool(given.get("transA")), bool(given.get("transB"))
     if node.inputs[1] in compiler.graph.constants:
         bias = node.inputs[2] if node.has(2) else ""
         if not bias or is_row(compiler, bias):
-            dense(compiler, node, bool(given.get("transB")), alpha, beta)
+            dense(compiler, node, turned, alpha, beta)
             return
-    if (alpha, beta) != (1.0, 1.0):
-        raise node.unsupported("scales a product of inputs", "Put a Mul behind it.")
     a, b = compiler.take(node, 0), compiler.take(node, 1)
     shape = compiler.shape(node.outputs[0])
-    result = compiler.emit("BATCH_MATMUL", [a, b], shape, adjY=bool(given.get("transB")))
+    result = compiler.emit("BATCH_MATMUL", [a, b], shape, adjX=turned[0], adjY=turned[1])
+    result = times(compiler, result, alpha)
     if node.has(2) or node.activation:
-        more = compiler.take(node, 2) if node.has(2) else compiler.scalar(0, a)
-        result = compiler.emit(
-            "ADD", [result, more], shape, fusedActivationFunction=activation(node)
-        )
+        more = times(compiler, compiler.take(node, 2), beta) if node.has(2) else 0
+        result = compiler.compute("ADD", result, more, fusedActivationFunction=activation(node))
     compiler.give(node, result)
+
+
+def times(compiler: Compiler, x: Tensor, factor: float) -> Tensor:
+    return x if factor == 1 else compiler.compute("MUL", x, factor)
 
 
 def is_row(compiler: Compiler, name: str) -> bool:
@@ -54,22 +54,33 @@ def is_row(compiler: Compiler, name: str) -> bool:
 
 def matmul(compiler: Compiler, node: Node) -> None:
     weights = compiler.graph.constants.get(node.inputs[1])
-    if weights is not None and weights.ndim == 2:
-        dense(compiler, node, False, 1.0, 1.0)
+    vector = len(compiler.shape(node.inputs[0])) == 1
+    if weights is not None and weights.ndim == 2 and not vector:
+        dense(compiler, node, (False, False), 1.0, 1.0)
         return
     a, b = compiler.take(node, 0), compiler.take(node, 1)
-    if min(len(a.shape), len(b.shape)) < 2:
-        raise node.unsupported("multiplies a vector", "Unsqueeze it to a matrix.")
-    compiler.give(node, compiler.emit("BATCH_MATMUL", [a, b], compiler.shape(node.outputs[0])))
+    shape = compiler.shape(node.outputs[0])
+    a = compiler.reshape(a, (1, *a.shape)) if vector else a
+    b = b if len(b.shape) > 1 else compiler.reshape(b, (*b.shape, 1))
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    result = compiler.emit("BATCH_MATMUL", [a, b], (*batch, a.shape[-2], b.shape[-1]))
+    compiler.give(node, compiler.reshape(result, shape))
 
 
-def dense(compiler: Compiler, node: Node, is_transposed: bool, alpha: float, beta: float) -> None:
-    """Multiply by weights stored as (outputs, inputs), and add the bias."""
-    weights = weights_of(compiler, node, 0 if is_transposed else 1)
+def dense(
+    compiler: Compiler, node: Node, turned: tuple[bool, bool], alpha: float, beta: float
+) -> None:
+    """Multiply by weights stored as (outputs, inputs), and add the bias.
+
+    `turned`: whether each of the factors is given transposed.
+    """
+    weights = weights_of(compiler, node, 0 if turned[1] else 1)
     x = compiler.take(node)
+    if turned[0]:
+        x = compiler.transpose(x, (1, 0))
     if alpha != 1.0:
         weights = Weights(compiler.graph.constants[node.inputs[1]] * np.float32(alpha))
-    if not is_transposed:
+    if not turned[1]:
         weights = weights.arranged(np.transpose)
     if node.inputs[0] in compiler.shuffled:
         weights = shuffle(weights, compiler.shuffled[node.inputs[0]])

@@ -9,6 +9,7 @@ import numpy as np
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Array, Node
 from toolkit.flatbuffer.operators.base import Padding, Translation
+from toolkit.flatbuffer.operators.reduction import powers, root
 from toolkit.flatbuffer.operators.shaping import slice_of
 from toolkit.flatbuffer.operators.windows import (
     Window,
@@ -30,6 +31,8 @@ def max_pool(compiler: Compiler, node: Node) -> None:
     if len(node.outputs) > 1 and compiler.graph.consumers.get(node.outputs[1]):
         raise node.unsupported("gives the places of its maxima", "Use the maxima alone.")
     x, window = plane(compiler, node), window_for(compiler, node)
+    if any(gap != 1 for gap in window.dilations):
+        raise node.unsupported("has dilations", "Pool without gaps.")
     window = grown(compiler, node, window)
     # the delegate knows padding with zeros only, which never win where nothing is negative
     fill = None if is_positive(compiler, node.inputs[0]) else LOWEST
@@ -53,7 +56,8 @@ def average_pool(compiler: Compiler, node: Node) -> None:
         give_plane(compiler, node, mean(compiler, node, x, window))
         return
     includes = bool(node.attributes.get("count_include_pad"))
-    if not includes and kernel_padding(window, x.shape[1:3]) is Padding.SAME:
+    dense = all(gap == 1 for gap in window.dilations)
+    if not includes and dense and kernel_padding(window, x.shape[1:3]) is Padding.SAME:
         result = pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.SAME)
         give_plane(compiler, node, result)  # this kernel leaves its padding out, too
         return
@@ -61,14 +65,47 @@ def average_pool(compiler: Compiler, node: Node) -> None:
         line_counts(x.shape[1 + axis], window, axis, declared.after[axis] if includes else None)
         for axis in (0, 1)
     )
-    pads = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
-    x = pad(compiler, x, pads)
-    result = pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.VALID)
+    result = padded_mean(compiler, x, window)
     factors = math.prod(window.kernel) / (rows[:, None] * columns[None, :])
     if not (factors == 1).all():
         constant = compiler.writer.constant(factors.astype(np.float32)[None, :, :, None])
         result = compiler.emit("MUL", [result, constant], result.shape)
     give_plane(compiler, node, result)
+
+
+def padded_mean(compiler: Compiler, x: Tensor, window: Window) -> Tensor:
+    """The averages of windows, the zeros around counted; with gaps, a convolution with ones."""
+    pads = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
+    x = pad(compiler, x, pads)
+    if all(gap == 1 for gap in window.dilations):
+        return pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.VALID)
+    channels = x.shape[3]
+    share = np.full((1, *window.kernel, channels), 1 / math.prod(window.kernel), np.float32)
+    kernel, bias = (
+        compiler.writer.constant(values) for values in (share, np.zeros(channels, np.float32))
+    )
+    inner = replace(window, before=(0, 0), after=(0, 0))
+    return compiler.emit(
+        "DEPTHWISE_CONV_2D",
+        [x, kernel, bias],
+        (x.shape[0], *output_size(inner, x.shape[1:3]), channels),
+        padding=Padding.VALID,
+        strideH=window.strides[0],
+        strideW=window.strides[1],
+        dilationHFactor=window.dilations[0],
+        dilationWFactor=window.dilations[1],
+        depthMultiplier=1,
+    )
+
+
+def norm_pool(compiler: Compiler, node: Node) -> None:
+    """The p-th root of the sum of |x| to the power of p, a sum being a mean times its count."""
+    order = node.attributes.get("p", 2)
+    x, declared = plane(compiler, node), window_for(compiler, node)
+    window = grown(compiler, node, declared)
+    means = padded_mean(compiler, powers(compiler, x, order), window)
+    total = compiler.compute("MUL", means, math.prod(window.kernel))
+    give_plane(compiler, node, root(compiler, total, order))
 
 
 def mean(compiler: Compiler, node: Node, x: Tensor, window: Window) -> Tensor:
@@ -83,8 +120,6 @@ def mean(compiler: Compiler, node: Node, x: Tensor, window: Window) -> Tensor:
 
 
 def window_for(compiler: Compiler, node: Node) -> Window:
-    if any(gap != 1 for gap in node.attributes.get("dilations", ())):
-        raise node.unsupported("has dilations", "Pool without gaps.")
     return window_of(node, node.attributes["kernel_shape"], compiler.shape(node.inputs[0])[2:])
 
 
@@ -123,7 +158,8 @@ def line_counts(size: int, window: Window, axis: int, declared: int | None) -> A
     if declared is not None:
         counts[: before + size + declared] = 1
     starts = range(0, len(counts) - window.extent[axis] + 1, step)
-    return np.array([counts[start : start + window.extent[axis]].sum() for start in starts])
+    gap = window.dilations[axis]
+    return np.array([counts[start : start + window.extent[axis] : gap].sum() for start in starts])
 
 
 def pool(compiler: Compiler, code: str, x: Tensor, window: Window, padding: Padding) -> Tensor:
@@ -142,4 +178,8 @@ def pool(compiler: Compiler, code: str, x: Tensor, window: Window, padding: Padd
     )
 
 
-TRANSLATIONS: Mapping[str, Translation] = {"AveragePool": average_pool, "MaxPool": max_pool}
+TRANSLATIONS: Mapping[str, Translation] = {
+    "AveragePool": average_pool,
+    "LpPool": norm_pool,
+    "MaxPool": max_pool,
+}

@@ -1,149 +1,236 @@
-"""LSTM and GRU, unrolled over time.
+"""LSTM, GRU and RNN: the input's share of all steps in one product, then step by step in a loop.
 
-TFLite's own LSTM operator keeps its state from one run to the next unless the program around
-it says otherwise; unrolled, every run starts anew in every runtime.
+The loop is faster than TFLite's own operator for an LSTM, as long as nobody reads every step: it
+copies what it collects. What does read every step of an LSTM gets that operator; there is none
+for a GRU. Short sequences are written out: that is the fastest while their copies of the weights
+fit a processor's cache.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Array, Node
 from toolkit.flatbuffer.operators.base import Translation
+from toolkit.flatbuffer.operators.cells import (
+    FUNCTIONS,
+    Cell,
+    Kind,
+    Step,
+    kind_of,
+    product,
+    resets_behind,
+)
+from toolkit.flatbuffer.operators.sequence import is_plain, sequence
 from toolkit.flatbuffer.operators.shaping import slice_of
-from toolkit.flatbuffer.operators.weights import filters, weights_of
+from toolkit.flatbuffer.operators.weights import Weights, filters, weights_of
+from toolkit.flatbuffer.scan import State, scan
 from toolkit.flatbuffer.writer import Tensor
 
-LONGEST = 512  # steps: beyond that the file is mostly operators
+LONGEST = {False: 64, True: 128}  # steps that are written out, by whether each is read
+CACHE = {False: 384 << 10, True: 1536 << 10}  # bytes of weights: every such step has them once
+TURN = {False: (2,), True: (4,)}  # steps a turn of a loop takes
+NESTED = (128, 4)  # the same for more than LONG steps that are read: a loop of loops
+LONG = 512
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One direction's weights, the gates' rows below each other."""
-
-    inputs: Tensor  # shape (gates · hidden, features)
-    states: Tensor  # shape (gates · hidden, hidden)
-    input_bias: Array
-    state_bias: Array
-    hidden: int
-
-
-State = tuple[Tensor, ...]  # the hidden state first
-Step = Callable[[Compiler, Cell, Tensor, State], State]
-
-
-def recurrent(compiler: Compiler, node: Node, step: Step, gates: int, states: int) -> None:
-    steps, batch, _ = compiler.shape(node.inputs[0])
-    check(compiler, node, steps)
-    hidden = node.attributes["hidden_size"]
-    direction = node.attributes.get("direction", "forward")
-    orders = {"forward": [1], "reverse": [-1], "bidirectional": [1, -1]}[direction]
+def recurrent(compiler: Compiler, node: Node) -> None:
+    kind = kind_of(node)
+    batch_first = bool(node.attributes.get("layout"))
     x = compiler.take(node)
-    sequences: list[list[Tensor]] = []
-    ends: list[State] = []
-    for place, order in enumerate(orders):
-        cell = cell_of(compiler, node, place, gates, hidden)
-        state = tuple(start(compiler, node, 5 + i, place, batch) for i in range(states))
-        projected = dense(compiler, x, cell.inputs, cell.input_bias)
-        outputs: list[Tensor] = []
-        for time in range(steps)[::order]:
-            now = slice_of(compiler, projected, (time, 0, 0), (1, batch, gates * hidden))
-            state = step(compiler, cell, compiler.reshape(now, now.shape[1:]), state)
-            outputs.append(compiler.reshape(state[0], (1, 1, batch, hidden)))
-        sequences.append(outputs[::order])
-        ends.append(state)
-    give_sequence(compiler, node, sequences)
-    for output in range(1, 1 + states):
-        if output < len(node.outputs) and node.outputs[output]:
-            last = [compiler.reshape(end[output - 1], (1, batch, hidden)) for end in ends]
-            compiler.give(node, joined(compiler, last, 0), output=output)
-
-
-def check(compiler: Compiler, node: Node, steps: int) -> None:
-    given = node.attributes
-    if given.get("layout") or given.get("clip") or given.get("activations"):
-        raise node.unsupported("is not a plain one", "Use torch's nn.LSTM or nn.GRU.")
-    if node.op == "GRU" and not given.get("linear_before_reset"):
-        raise node.unsupported("resets before its product", "Use torch's nn.GRU.")
-    if node.op == "LSTM" and (node.has(7) or given.get("input_forget")):
-        raise node.unsupported("has peepholes", "Use torch's nn.LSTM.")
-    lengths = compiler.constant_input(node, 4)
-    if steps > LONGEST or (lengths is not None and (lengths != steps).any()):
-        raise node.unsupported(f"runs over {steps} steps", f"Use at most {LONGEST}, all of them.")
-
-
-def cell_of(compiler: Compiler, node: Node, place: int, gates: int, hidden: int) -> Cell:
-    inputs, states = (
-        filters(
-            compiler, node, weights_of(compiler, node, 1, index).arranged(lambda a: a[place]), 0
-        )
-        for index in (1, 2)
-    )
-    biases = compiler.constant_input(node, 3)
-    both = np.zeros(2 * gates * hidden, np.float32) if biases is None else biases[place]
-    first, second = np.split(both, 2)
-    return Cell(inputs, states, first, second, hidden)
-
-
-def start(compiler: Compiler, node: Node, index: int, place: int, batch: int) -> Tensor:
-    """The initial state of a direction; zeros unless given."""
+    if batch_first:
+        x = compiler.transpose(x, (1, 0, 2))
+    steps, batch, _ = x.shape
+    check(compiler, node, kind, steps)
     hidden = node.attributes["hidden_size"]
-    if not node.has(index):
-        return compiler.writer.constant(np.zeros((batch, hidden), np.float32))
-    given = compiler.take(node, index)
-    return compiler.reshape(
-        slice_of(compiler, given, (place, 0, 0), (1, batch, hidden)), (batch, hidden)
-    )
+    orders = orders_of(node)
+    whole: list[Tensor] = []
+    ends: list[State] = []
+    for place, backwards in enumerate(orders):
+        layer = Layer(compiler, node, kind, place, backwards)
+        state = tuple(layer.start(5 + index, batch) for index in range(kind.states))
+        state, line = layer.run(x, state)
+        ends.append(state)
+        if line and is_read(compiler, node, 0):
+            whole.append(compiler.reshape(line, (steps, 1, batch, hidden)))
+    if whole:
+        every = joined(compiler, whole, 1)
+        compiler.give(node, compiler.transpose(every, (2, 0, 1, 3)) if batch_first else every)
+    for output in range(1, 1 + kind.states):
+        if is_read(compiler, node, output):
+            last = [compiler.reshape(end[output - 1], (1, batch, hidden)) for end in ends]
+            final = joined(compiler, last, 0)
+            turned = compiler.transpose(final, (1, 0, 2)) if batch_first else final
+            compiler.give(node, turned, output=output)
 
 
-def lstm_step(compiler: Compiler, cell: Cell, x: Tensor, state: State) -> State:
-    """ONNX orders the gates input, output, forget, cell."""
-    hidden, memory = state
-    product = dense(compiler, hidden, cell.states, cell.state_bias)
-    total = compiler.emit("ADD", [x, product], x.shape)
-    enter, leave, forget, fresh = parts(compiler, total, cell.hidden, 4)
-    enter, leave, forget = (logistic(compiler, gate) for gate in (enter, leave, forget))
-    kept = compiler.emit("MUL", [forget, memory], memory.shape)
-    added = compiler.emit("MUL", [enter, tanh(compiler, fresh)], memory.shape)
-    memory = compiler.emit("ADD", [kept, added], memory.shape)
-    return compiler.emit("MUL", [leave, tanh(compiler, memory)], memory.shape), memory
+def orders_of(node: Node) -> list[bool]:
+    """For each direction whether it goes backwards."""
+    direction = node.attributes.get("direction", "forward")
+    return {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[direction]
 
 
-def gru_step(compiler: Compiler, cell: Cell, x: Tensor, state: State) -> State:
-    """ONNX orders the gates update, reset, hidden; the reset comes after the product."""
-    [hidden] = state
-    product = dense(compiler, hidden, cell.states, cell.state_bias)
-    given, own = parts(compiler, x, cell.hidden, 3), parts(compiler, product, cell.hidden, 3)
-    update, reset = (
-        logistic(compiler, compiler.emit("ADD", pair, hidden.shape))
-        for pair in zip(given[:2], own[:2], strict=True)
-    )
-    held = compiler.emit("MUL", [reset, own[2]], hidden.shape)
-    fresh = tanh(compiler, compiler.emit("ADD", [given[2], held], hidden.shape))
-    change = compiler.emit("SUB", [hidden, fresh], hidden.shape)
-    kept = compiler.emit("MUL", [update, change], hidden.shape)
-    return (compiler.emit("ADD", [fresh, kept], hidden.shape),)
+def is_read(compiler: Compiler, node: Node, output: int) -> bool:
+    name = node.outputs[output] if output < len(node.outputs) else ""
+    graph = compiler.graph
+    return bool(name) and (name in graph.outputs or name in graph.consumers)
 
 
-def dense(compiler: Compiler, x: Tensor, weights: Tensor, bias: Array) -> Tensor:
-    inputs = [x, weights, compiler.writer.constant(bias)]
-    shape = (*x.shape[:-1], weights.shape[0])
-    return compiler.emit("FULLY_CONNECTED", inputs, shape, keepNumDims=True)
+def check(compiler: Compiler, node: Node, kind: Kind, steps: int) -> None:
+    given = node.attributes
+    unknown = [name for name in given.get("activations", ()) if word(name) not in FUNCTIONS]
+    if unknown:
+        raise node.unsupported(
+            f"activates with {word(unknown[0])}", f"Use {', '.join(sorted(FUNCTIONS))}."
+        )
+    if given.get("input_forget"):
+        raise node.unsupported("couples its input gate", "Use an LSTM with both gates.")
+    lengths = compiler.constant_input(node, 4)
+    if lengths is not None and (lengths != steps).any():
+        raise node.unsupported(
+            f"ends before its {steps} steps", "Give every sequence the same length."
+        )
 
 
-def parts(compiler: Compiler, x: Tensor, size: int, count: int) -> list[Tensor]:
-    begins = [(0, index * size) for index in range(count)]
-    return [slice_of(compiler, x, begin, (x.shape[0], size)) for begin in begins]
+def word(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
 
 
-def logistic(compiler: Compiler, x: Tensor) -> Tensor:
-    return compiler.emit("LOGISTIC", [x], x.shape)
+class Layer:
+    """One direction of a recurrent operator."""
 
+    def __init__(
+        self, compiler: Compiler, node: Node, kind: Kind, place: int, backwards: bool
+    ) -> None:
+        self.compiler = compiler
+        self.node = node
+        self.kind = kind
+        self.place = place
+        self.backwards = backwards
+        self.hidden = int(node.attributes["hidden_size"])
+        self.inputs = self.weights(1)
+        biases = compiler.constant_input(node, 3)
+        both = np.zeros(2 * kind.gates * self.hidden, np.float32)
+        first, second = np.split(both if biases is None else biases[place], 2)
+        own = np.zeros_like(second)
+        if resets_behind(node):  # this one is reset, and may not be added before
+            own[2 * self.hidden :] = second[2 * self.hidden :]
+        self.bias = (first + second - own).astype(np.float32)
+        self.cell = self.cell_of(own if own.any() else None)
 
-def tanh(compiler: Compiler, x: Tensor) -> Tensor:
-    return compiler.emit("TANH", [x], x.shape)
+    def weights(self, index: int) -> Weights:
+        found = weights_of(self.compiler, self.node, 1, index)
+        return found.arranged(lambda values: np.ascontiguousarray(values[self.place]))
+
+    def cell_of(self, bias: Array | None) -> Cell:
+        given, hidden = self.node.attributes, self.hidden
+        peepholes = self.compiler.constant_input(self.node, 7) if self.node.op == "LSTM" else None
+        names = [word(name) for name in given.get("activations", ())]
+        count = len(self.kind.functions)
+        chosen = names[count * self.place :][:count] or self.kind.functions
+        return Cell(
+            self.node,
+            hidden,
+            self.weights(2),
+            bias,
+            None if peepholes is None else peepholes[self.place].reshape(3, hidden),
+            tuple(FUNCTIONS[name] for name in chosen),
+            float(given.get("clip", 0)),
+        )
+
+    def start(self, index: int, batch: int) -> Tensor:
+        """The initial state; zeros unless given."""
+        shape = (batch, self.hidden)
+        if not self.node.has(index):
+            return self.compiler.writer.constant(np.zeros(shape, np.float32))
+        given = self.compiler.take(self.node, index)
+        if self.node.attributes.get("layout"):
+            given = self.compiler.transpose(given, (1, 0, 2))
+        own = slice_of(self.compiler, given, (self.place, 0, 0), (1, *shape))
+        return self.compiler.reshape(own, shape)
+
+    def run(self, x: Tensor, state: State) -> tuple[State, Tensor | None]:
+        """The last state, and every step's hidden state in one line when somebody reads it."""
+        steps, batch, _ = x.shape
+        kept = is_read(self.compiler, self.node, 0)
+        turns = self.turns(steps, kept)
+        if turns and kept and batch == 1 and self.node.op == "LSTM" and is_plain(self.cell):
+            return self.whole(x, state)
+        matrix = filters(self.compiler, self.node, self.inputs, 0)
+        share = product(self.compiler, x, matrix, self.bias)
+        line = self.compiler.reshape(share, (1, math.prod(share.shape)))
+        return self.go(self.compiler, line, state, turns, batch, kept)
+
+    def whole(self, x: Tensor, state: State) -> tuple[State, Tensor]:
+        data = self.compiler.writer.data
+        zeros = all(t.index in data and not any(data[t.index]) for t in state)
+        start = None if zeros else state
+        state, every = sequence(
+            self.compiler, self.cell, self.inputs, self.bias, x, start, self.backwards
+        )
+        return state, self.compiler.reshape(every, (1, math.prod(every.shape)))
+
+    def turns(self, steps: int, kept: bool) -> Sequence[int]:
+        """How many steps a turn of each loop takes, the outer one's first; none: no loop."""
+        copies = steps * self.cell.states.values.size * np.dtype(np.float32).itemsize
+        if steps <= LONGEST[kept] and copies <= CACHE[kept]:
+            return ()
+        return NESTED if kept and steps > LONG else TURN[kept]
+
+    def go(
+        self,
+        compiler: Compiler,
+        line: Tensor,
+        state: State,
+        turns: Sequence[int],
+        batch: int,
+        kept: bool,
+    ) -> tuple[State, Tensor | None]:
+        """Take the steps of a line: those that fill no turn first, then the loop."""
+        step_size = batch * self.kind.gates * self.hidden
+        steps = line.shape[1] // step_size
+        if not turns:
+            begun = self.kind.begin(compiler, self.cell)
+            return self.written_out(compiler, line, state, begun, batch)
+        size, *inner = turns
+        count, rest = divmod(steps, size)
+        if count < 2:
+            return self.go(compiler, line, state, inner, batch, kept)
+        done: Tensor | None = None
+        if rest:
+            at = (steps - rest) * step_size if self.backwards else 0
+            lead = slice_of(compiler, line, (0, at), (1, rest * step_size))
+            state, done = self.go(compiler, lead, state, inner, batch, kept)
+            at = 0 if self.backwards else rest * step_size
+            line = slice_of(compiler, line, (0, at), (1, count * size * step_size))
+        width = size * batch * self.hidden if kept else 0
+
+        def turn(body: Compiler, row: Tensor, before: State) -> tuple[State, Tensor | None]:
+            return self.go(body, row, before, inner, batch, kept)
+
+        rows = compiler.reshape(line, (count, size * step_size))
+        state, found = scan(compiler, rows, state, turn, width, backwards=self.backwards)
+        if found is None:
+            return state, None
+        result = compiler.reshape(found, (1, count * width))
+        if done is None:
+            return state, result
+        pieces = [result, done] if self.backwards else [done, result]
+        return state, joined(compiler, pieces, 1)
+
+    def written_out(
+        self, compiler: Compiler, line: Tensor, state: State, step: Step, batch: int
+    ) -> tuple[State, Tensor]:
+        size = self.kind.gates * self.hidden
+        order = range(line.shape[1] // (batch * size))
+        outputs = []
+        for time in reversed(order) if self.backwards else order:
+            now = slice_of(compiler, line, (0, time * batch * size), (1, batch * size))
+            state = step(compiler.reshape(now, (batch, size)), state)
+            outputs.append(compiler.reshape(state[0], (1, batch * self.hidden)))
+        return state, joined(compiler, outputs[:: -1 if self.backwards else 1], 1)
 
 
 def joined(compiler: Compiler, tensors: Sequence[Tensor], axis: int) -> Tensor:
@@ -154,19 +241,4 @@ def joined(compiler: Compiler, tensors: Sequence[Tensor], axis: int) -> Tensor:
     return compiler.emit("CONCATENATION", tensors, shape, axis=axis)
 
 
-def give_sequence(compiler: Compiler, node: Node, sequences: list[list[Tensor]]) -> None:
-    """Every step's hidden state: (steps, directions, batch, hidden)."""
-    if node.outputs[0]:
-        whole = [joined(compiler, sequence, 0) for sequence in sequences]
-        compiler.give(node, joined(compiler, whole, 1))
-
-
-def lstm(compiler: Compiler, node: Node) -> None:
-    recurrent(compiler, node, lstm_step, gates=4, states=2)
-
-
-def gru(compiler: Compiler, node: Node) -> None:
-    recurrent(compiler, node, gru_step, gates=3, states=1)
-
-
-TRANSLATIONS: Mapping[str, Translation] = {"GRU": gru, "LSTM": lstm}
+TRANSLATIONS: Mapping[str, Translation] = dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent)

@@ -1,19 +1,14 @@
-"""Operators about missing values, types and choices."""
+"""Operators about types and choices."""
 
 from collections.abc import Mapping
+
+import numpy as np
 
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.graph import Node
 from toolkit.flatbuffer.layout import shape_in
 from toolkit.flatbuffer.operators.base import Translation
-from toolkit.flatbuffer.operators.elementwise import operands
-
-
-def is_nan(compiler: Compiler, node: Node) -> None:
-    """NaN is the one number that differs from itself."""
-    layout = compiler.layout(node)
-    x = compiler.take(node, 0, layout)
-    compiler.give(node, compiler.emit("NOT_EQUAL", [x, x], x.shape, dtype="bool"), layout)
+from toolkit.flatbuffer.operators.operands import operands
 
 
 def where(compiler: Compiler, node: Node) -> None:
@@ -25,12 +20,9 @@ def where(compiler: Compiler, node: Node) -> None:
 
 
 def cast(compiler: Compiler, node: Node) -> None:
-    layout = compiler.layout(node)
+    layout = compiler.layout(node, 0)
     x = compiler.take(node, 0, layout)
-    dtype = compiler.dtype(node.outputs[0])
-    if dtype != x.dtype:
-        x = compiler.emit("CAST", [x], x.shape, dtype=dtype)
-    compiler.give(node, x, layout)
+    compiler.give(node, compiler.cast(x, compiler.dtype(node.outputs[0])), layout)
 
 
 def identity(compiler: Compiler, node: Node) -> None:
@@ -38,10 +30,22 @@ def identity(compiler: Compiler, node: Node) -> None:
     compiler.give(node, compiler.take(node, 0, layout), layout)
 
 
+def dropout(compiler: Compiler, node: Node) -> None:
+    """Nothing is dropped when a model answers: the values as they are, a mask of ones."""
+    training = compiler.constant_input(node, 2)
+    ratio = compiler.constant_input(node, 1)
+    drops = ratio is None or ratio.item() != 0
+    if training is not None and training.item() and drops:
+        raise node.unsupported("drops values at random", "Export the model in eval mode.")
+    identity(compiler, node)
+    if len(node.outputs) > 1 and node.outputs[1]:
+        mask = np.ones(compiler.shape(node.outputs[1]), np.bool_)
+        compiler.give(node, compiler.writer.constant(mask), output=1)
+
+
 TRANSLATIONS: Mapping[str, Translation] = {
     "Cast": cast,
-    "Dropout": identity,
+    "Dropout": dropout,
     "Identity": identity,
-    "IsNaN": is_nan,
     "Where": where,
 }

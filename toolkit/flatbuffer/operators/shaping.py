@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,12 @@ from toolkit.flatbuffer.operators.base import Translation
 from toolkit.flatbuffer.operators.dense import takes_shuffled
 from toolkit.flatbuffer.operators.windows import pad
 from toolkit.flatbuffer.writer import Tensor
+
+PADS: Mapping[str, Literal["edge", "reflect", "wrap"]] = {
+    "edge": "edge",
+    "reflect": "reflect",
+    "wrap": "wrap",
+}
 
 
 def reshape(compiler: Compiler, node: Node) -> None:
@@ -105,21 +112,6 @@ def slicing(compiler: Compiler, node: Node) -> None:
     compiler.give(node, result, layout)
 
 
-def gather(compiler: Compiler, node: Node) -> None:
-    """Neighbouring columns as a slice, which every delegate knows; others by their indices."""
-    shape = compiler.shape(node.inputs[0])
-    axis = node.attributes.get("axis", 0) % len(shape)
-    indices = compiler.graph.constants.get(node.inputs[1])
-    x = compiler.take(node)
-    if indices is None:
-        at = compiler.take(node, 1)
-        result = gathered(compiler, x, at, axis)
-    else:
-        indices = np.where(indices < 0, indices + shape[axis], indices).astype(np.int32)
-        result = selected(compiler, x, indices, axis)
-    compiler.give(node, compiler.reshape(result, compiler.shape(node.outputs[0])))
-
-
 def selected(compiler: Compiler, x: Tensor, indices: Array, axis: int) -> Tensor:
     flat = indices.reshape(-1)
     if (np.diff(flat) == 1).all() and flat.size:
@@ -152,8 +144,8 @@ def padding(compiler: Compiler, node: Node) -> None:
     layout = compiler.layout(node, 0)
     x = compiler.take(node, 0, layout)
     rank = len(x.shape)
-    if amounts is None or (amounts < 0).any():
-        raise node.unsupported("has negative padding", "Use Slice to cut off a rim.")
+    if amounts is None:
+        raise node.unsupported("lacks its amounts", "Export the model again.")
     places = list(range(rank)) if axes is None else axes.tolist()
     pads = [(0, 0)] * rank
     for index, place in enumerate(places):
@@ -161,15 +153,33 @@ def padding(compiler: Compiler, node: Node) -> None:
         pads[axis_in(layout, place, rank)] = pair
     mode = node.attributes.get("mode", "constant")
     if mode == "constant":
+        x, pads = cropped(compiler, x, pads)
         fill = None if value is None else float(value.reshape(-1)[0])
-        compiler.give(node, pad(compiler, x, pads, fill), layout)
-        return
-    if mode != "reflect":
-        raise node.unsupported(f"pads in mode {mode!r}", "Pad with a constant, or reflect.")
-    shape = shape_in(layout, compiler.shape(node.outputs[0]))
-    rims = compiler.writer.constant(np.array(pads, np.int32))
-    result = compiler.emit("MIRROR_PAD", [x, rims], shape, quantization=x.quantization)
+        result = pad(compiler, x, pads, fill)
+    elif mode == "reflect" and min(map(min, pads)) >= 0:
+        rims = compiler.writer.constant(np.array(pads, np.int32))
+        shape = shape_in(layout, compiler.shape(node.outputs[0]))
+        result = compiler.emit("MIRROR_PAD", [x, rims], shape, quantization=x.quantization)
+    else:
+        result = x
+        for axis, (before, after) in enumerate(pads):
+            places_ = np.pad(np.arange(x.shape[axis]), (max(before, 0), max(after, 0)), PADS[mode])
+            kept = places_[max(-before, 0) : len(places_) - max(-after, 0)].astype(np.int32)
+            result = selected(compiler, result, kept, axis)
     compiler.give(node, result, layout)
+
+
+def cropped(
+    compiler: Compiler, x: Tensor, pads: list[tuple[int, int]]
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """Without the rims that negative padding takes off, and the padding that is left to do."""
+    begin = [max(-before, 0) for before, _ in pads]
+    size = [
+        n - start - max(-after, 0)
+        for n, start, (_, after) in zip(x.shape, begin, pads, strict=True)
+    ]
+    left = [(max(before, 0), max(after, 0)) for before, after in pads]
+    return slice_of(compiler, x, begin, size), left
 
 
 def expand(compiler: Compiler, node: Node) -> None:
@@ -192,25 +202,53 @@ def tile(compiler: Compiler, node: Node) -> None:
 
 
 def depth_to_space(compiler: Compiler, node: Node) -> None:
+    """TFLite has the block's place in front of the channel; in CRD order it stands behind."""
+    block = node.attributes["blocksize"]
+    x = compiler.take(node, 0, Layout.LAST)
+    if node.attributes.get("mode", "DCR") == "CRD":
+        order = np.arange(x.shape[3], dtype=np.int32).reshape(-1, block * block)
+        x = selected(compiler, x, order.T, 3)
+    blocks(compiler, node, "DEPTH_TO_SPACE", x)
+
+
+def channel_shuffle(compiler: Compiler, node: Node) -> None:
+    """With channels last, groups and their members are the two last axes of one more."""
+    x = compiler.take(node, 0, Layout.LAST)
+    groups = node.attributes["groups"]
+    split = compiler.reshape(x, (*x.shape[:3], groups, x.shape[3] // groups))
+    compiler.give(
+        node, compiler.reshape(compiler.transpose(split, (0, 1, 2, 4, 3)), x.shape), Layout.LAST
+    )
+
+
+def space_to_depth(compiler: Compiler, node: Node) -> None:
     if node.attributes.get("mode", "DCR") != "DCR":
         raise node.unsupported("is in CRD order", "Use DCR, or Reshape and Transpose.")
-    x = compiler.take(node, 0, Layout.LAST)
+    blocks(compiler, node, "SPACE_TO_DEPTH", compiler.take(node, 0, Layout.LAST))
+
+
+def blocks(compiler: Compiler, node: Node, code: str, x: Tensor) -> None:
     shape = shape_in(Layout.LAST, compiler.shape(node.outputs[0]))
     block = node.attributes["blocksize"]
-    result = compiler.emit(
-        "DEPTH_TO_SPACE", [x], shape, quantization=x.quantization, blockSize=block
-    )
+    result = compiler.emit(code, [x], shape, quantization=x.quantization, blockSize=block)
     compiler.give(node, result, Layout.LAST)
+
+
+def size_of(compiler: Compiler, node: Node) -> None:
+    count = math.prod(compiler.shape(node.inputs[0]))
+    compiler.give(node, compiler.writer.constant(np.array(count, np.int64)))
 
 
 TRANSLATIONS: Mapping[str, Translation] = {
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), reshape),
+    "ChannelShuffle": channel_shuffle,
     "Concat": concat,
     "DepthToSpace": depth_to_space,
     "Expand": expand,
-    "Gather": gather,
     "Pad": padding,
+    "Size": size_of,
     "Slice": slicing,
+    "SpaceToDepth": space_to_depth,
     "Split": split,
     "Tile": tile,
     "Transpose": transpose,

@@ -1,14 +1,18 @@
 """Files for devices: compile a model, and see how closely each file answers as the model does."""
 
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QHBoxLayout, QLineEdit, QWidget
 
+from edge_targets.catalog import targets
+from gui import wording
 from gui.models import Column, Row
 from gui.pages.base import Page, Result
 from gui.session import Command
+from gui.widgets.buttons import Button
 from gui.widgets.card import Card
 from gui.widgets.choice import Choice
 from gui.widgets.command import Incomplete
 from gui.widgets.empty import Empty
+from gui.widgets.rows import form_rows, named
 from gui.widgets.table import Table
 from toolkit.formats import formats
 
@@ -25,6 +29,7 @@ ARTIFACTS = (
     Column("label_agreement", "Same labels", "percent", stretch=0),
     Column("parity", "Parity", "state", value=parity, stretch=0),
 )
+COLUMNS = 2  # of boxes for the formats
 
 
 def failed_files(result: Result) -> str:
@@ -41,23 +46,59 @@ def tell_failed(page: Page, result: Result) -> None:
         )
 
 
+class CompileCard(Card):
+    """What is to be compiled, to which formats, and where copies go."""
+
+    def __init__(self, page: Page, model: Choice) -> None:
+        super().__init__("Compile")
+        self._model = model
+        self.target = Choice("Target", automatic="Any", people=True)
+        self.target.offer(targets.names())
+        self.data = Choice("Data to prove it on", automatic="What the model learned from")
+        self.folder = named(QLineEdit(placeholderText="The workspace only"), "Folder for copies")
+        self.browse = Button("Browse", "folder-open")
+        self.browse.clicked.connect(self._browse)
+        place = QWidget()
+        beside = QHBoxLayout(place)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.addWidget(self.folder, 1)
+        beside.addWidget(self.browse)
+        self.add(form_rows(("Target", self.target), ("Data", self.data), ("Copy to", place)))
+        grid = QGridLayout()
+        self.formats = {name: QCheckBox(wording.words(name)) for name in formats.names()}
+        for number, box in enumerate(self.formats.values()):
+            grid.addWidget(box, number // COLUMNS, number % COLUMNS)
+            box.toggled.connect(page.refresh_commands)
+        self.add(grid)
+        for choice in (self.target, self.data):
+            choice.currentIndexChanged.connect(page.refresh_commands)
+        self.folder.textChanged.connect(page.refresh_commands)
+
+    def command(self) -> Command:
+        if not self._model.chosen:
+            raise Incomplete("Train or import a model first.")
+        chosen = [name for name, box in self.formats.items() if box.isChecked()]
+        target = ("--target", self.target.chosen) if self.target.chosen else ()
+        data = ("--data", self.data.chosen) if self.data.chosen else ()
+        folder = self.folder.text().strip()
+        return (
+            "build", self._model.chosen, *(word for f in chosen for word in ("--format", f)),
+            *target, *data, *(("--out", folder) if folder else ()),
+        )  # fmt: skip
+
+    def _browse(self) -> None:
+        place = QFileDialog.getExistingDirectory(self, "Folder for copies")
+        if place:
+            self.folder.setText(place)
+
+
 class FilesCard(Card):
-    """Builds any model, and lists all files of the workspace."""
+    """All compiled files of the workspace; `table.selected` tells which is looked at."""
 
     def __init__(self, page: Page) -> None:
         super().__init__("Files for devices")
         self._page, self._session = page, page.session
         self._known: dict[str, Row] = {}  # what was learnt of a file, by its digest
-        self.built = Choice("Model to build", "No models yet")
-        self.built.currentIndexChanged.connect(page.refresh_commands)
-        self.formats = {name: QCheckBox(name) for name in formats.names()}
-        row = QHBoxLayout()
-        row.setSpacing(14)
-        row.addWidget(self.built, 1)
-        for box in self.formats.values():
-            box.setChecked(True)
-            box.toggled.connect(page.refresh_commands)
-            row.addWidget(box)
         self.table = Table(
             "Compiled files",
             ARTIFACTS,
@@ -68,24 +109,10 @@ class FilesCard(Card):
             ),
         )
         self.table.setMinimumHeight(150)
-        self.build = page.action(
-            "Build", "hammer", self.build_command, lambda result: tell_failed(page, result)
-        )
-        self.add(row)
-        self.add(self.build)
         self.add(self.table, 1)
-
-    def build_command(self) -> Command:
-        if not self.built.chosen:
-            raise Incomplete("Train or import a model first.")
-        chosen = [name for name, box in self.formats.items() if box.isChecked()]
-        if not chosen:
-            raise Incomplete("Choose a format.")
-        return ("build", self.built.chosen, *(word for f in chosen for word in ("--format", f)))
 
     def refresh(self) -> None:
         """The files there are; what is known of each is asked once, and kept."""
-        self.built.offer(self._session.names("models"))
         self._fill()
         unknown = [item for item in self._made() if str(item["digest"]) not in self._known]
         if unknown:

@@ -1,0 +1,52 @@
+"""From torch to ONNX, for programs that were made elsewhere."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edge_targets.runtime.errors import UnsupportedError, first_line
+from toolkit.onnx_graph import OPSET
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What torch says about its own internals is no concern of the user's."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def exported(program: Any, file: Path) -> Any:
+    """An exported program as an ONNX graph; weights keep their torch names.
+
+    Raises:
+        UnsupportedError: an operator has no counterpart in ONNX.
+    """
+    import torch
+
+    try:
+        with quiet(), torch.no_grad():
+            found = torch.onnx.export(
+                program, dynamo=True, verbose=False, external_data=False, opset_version=OPSET
+            )
+    except Exception as error:  # the exporter's errors share no other base
+        raise untranslatable(file, error) from error
+    if found is None:
+        raise AssertionError("the exporter gives a program unless it is told a file")
+    return found.model_proto
+
+
+def untranslatable(file: Path, error: Exception) -> UnsupportedError:
+    cause = error.__cause__ or error
+    return UnsupportedError(
+        f"{file} cannot be exported to ONNX: {first_line(cause)[:300]}.",
+        "Build the model from standard torch layers, without branches that depend on values.",
+    )
