@@ -6,7 +6,6 @@ beside ours; all latencies of a row come from one run, round by round in turns.
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -83,20 +82,20 @@ def onnx_runner(data: bytes, x: Array) -> tuple[Run, Array]:
 
 
 def race(runs: list[Run]) -> list[float]:
-    """Seconds a run: the median of rounds in turns, each of many runs."""
+    """Seconds of processor time a run: the best of rounds in turns, each of many runs."""
     times: list[list[float]] = [[] for _ in runs]
     counts = [max(1, int(ROUND_S / once(run, 3))) for run in runs]
     for _ in range(ROUNDS):
         for run, count, found in zip(runs, counts, times, strict=True):
             found.append(once(run, count))
-    return [statistics.median(found) for found in times]
+    return [min(found) for found in times]
 
 
 def once(run: Run, count: int) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(count):
         run()
-    return (time.perf_counter() - start) / count
+    return (time.process_time() - start) / count
 
 
 def peers(python: str, found: Mapping[str, Subject], folder: Path) -> dict[str, float]:

@@ -44,8 +44,11 @@ Written by `benchmarks/bench_operators.py`; a test holds the list against the co
 The numbers are node tests of the onnx {version} package: passed of all there are. Under TFLite
 stands what LiteRT answers as the standard says; the others are refused when a model is compiled,
 with the operator, the node and what to do. No test gets other numbers. The tests hand everything
-in as an input; shapes, axes, bounds and weights are made constants first, as real graphs have them. ONNX Runtime passes none
-where the tests are written in a newer opset than it reads.
+in as an input; shapes, axes, bounds and weights are made constants first, as real graphs have them.
+ONNX Runtime passes none where the tests are written in a newer opset than it reads.
+
+Files compute on float32 and int32: float16 is widened; float64 and int64 are narrowed, and only the
+inputs and outputs keep them. A constant of more than 32 bits is refused.
 
 Under int8 stands what a file does with the operator between QuantizeLinear and DequantizeLinear,
 against ONNX Runtime on the same graph: `int8` computes on the stored integers, `float` unpacks

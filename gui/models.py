@@ -78,7 +78,7 @@ class Column:
 
     def show(self, row: Row) -> str:
         value = self.read(row)
-        if value is None or value == "":
+        if value is None or value == "" or value != value:  # which only "not a number" is
             return wording.NOTHING
         if self.kind == "state":
             return wording.words(str(value))

@@ -110,6 +110,11 @@ class Session(QObject):
         """Names of one kind ("models", "devices", …), newest first as the workspace lists them."""
         return [str(item["name"]) for item in self.items if item.get("kind") == kind]
 
+    def digest(self, kind: str, name: str) -> str:
+        """Of what goes by that name now; "" where there is nothing."""
+        known = (i for i in self.items if i.get("kind") == kind and i.get("name") == name)
+        return str(next(known, {}).get("digest", ""))
+
     def _take(self, result: dict[str, Any]) -> None:
         self.items = tuple(result.get("items", ()))
         self.changed.emit()

@@ -114,11 +114,15 @@ class Window(QMainWindow):
         self.navigation.setCurrentRow(self.kinds.index(pages[name]))
         return self.page
 
+    def _visit_with(self, name: str, model: str) -> None:
+        self.visit(name).prefer_model(model)
+
     def _show_row(self, row: int) -> None:
         kind = self.kinds[row]
         if kind not in self.made:
             self.made[kind] = kind(self.session)
             self.made[kind].visit.connect(self.visit)
+            self.made[kind].visit_with.connect(self._visit_with)
             self.stack.addWidget(self.made[kind])
             self.made[kind].refresh()
         self.stack.setCurrentWidget(self.made[kind])

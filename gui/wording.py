@@ -7,12 +7,16 @@ NARROW = "\u202f"  # a narrow no-break space parts thousands, and a figure from 
 SPELLED = {
     "cnn": "CNN", "mlp": "MLP", "onnx": "ONNX", "tflite": "TFLite", "csv": "CSV", "psi": "PSI",
     "pi": "Pi", "sha256": "SHA-256", "url": "URL", "svd": "SVD", "cp": "CP", "qat": "QAT",
-    "mse": "MSE", "sqnr": "SQNR",
+    "mse": "MSE", "sqnr": "SQNR", "macs": "MACs", "ort": "ORT", "litert": "LiteRT",
+    "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorflow": "TensorFlow",
+    "xgboost": "XGBoost", "lightgbm": "LightGBM", "wasm": "WASM",
 }  # fmt: skip
 """Words that are not written like others."""
 NAMES = {
     "kolmogorov_smirnov": "Kolmogorov-Smirnov", "size_bytes": "Size", "minmax": "Min/max",
-    "qat": "Quantization-aware training",
+    "qat": "Quantization-aware training", "sklearn": "scikit-learn",
+    "torch_export": "PyTorch export", "torch_script": "TorchScript",
+    "torch_weights": "PyTorch weights", "saved_model": "SavedModel",
 }  # fmt: skip
 MINUS = "\u2212"
 NOTHING = "\u2013"  # an en dash: there is no figure
@@ -21,6 +25,17 @@ NOTHING = "\u2013"  # an en dash: there is no figure
 def count(value: float | None) -> str:
     """`1797` is "1 797"."""
     return NOTHING if value is None else f"{value:,.0f}".replace(",", NARROW)
+
+
+def short(value: float | None) -> str:
+    """A large count in three figures: `12501632` is "12.5 M"; below ten thousand as it is."""
+    if value is None or abs(value) < 10_000:
+        return count(value)
+    for unit in ("k", "M", "G", "T"):
+        value /= 1000
+        if abs(value) < 999.5 or unit == "T":
+            break
+    return f"{value:.3g}{NARROW}{unit}"
 
 
 def size(value: float | None) -> str:
@@ -73,7 +88,7 @@ def number(value: float | None) -> str:
     """Three significant figures, no exponent where it can be helped."""
     if value is None:
         return NOTHING
-    if value and abs(value) < 1e-3:
+    if value and not 1e-3 <= abs(value) < 1e9:
         return f"{value:.1e}"
     return count(value) if abs(value) >= 1000 else f"{value:.3g}"
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import Signature, TensorSpec
-from edge_targets.runtime.errors import EdgeError, first_line
+from edge_targets.runtime.errors import EdgeError, UnsupportedError, first_line
 from toolkit.anatomy import WEIGHT, weighted_nodes
 from toolkit.onnx_graph import nodes_of, parse, shape_of
 
@@ -92,8 +92,8 @@ class Equivalence:
             return "it cannot be compared, for nothing that was tried is answered"
         try:
             session = session_of(graph)
-        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no other base
-            return f"it does not load: {reason(error)}"
+        except UnsupportedError as error:
+            return f"it does not load: {first_line(error)}"
         for what, feeds, expected in self.cases:
             found = answers(session, self.names, feeds)
             if found is None:
@@ -123,7 +123,11 @@ def reason(error: Exception) -> str:
 
 
 def session_of(graph: bytes, fused: bool = True) -> Any:
-    """A graph, loaded as devices load it, or with nothing but basic optimisations."""
+    """A graph, loaded as devices load it, or with nothing but basic optimisations.
+
+    Raises:
+        UnsupportedError: the runtime refuses it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -132,7 +136,13 @@ def session_of(graph: bytes, fused: bool = True) -> Any:
     options.add_session_config_entry("session.x64quantprecision", "1")
     if not fused:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no other base
+        raise UnsupportedError(
+            f"ONNX Runtime refuses this graph: {reason(error)}.",
+            "Update onnxruntime, or make the model from standard operators.",
+        ) from error
 
 
 def noise(spec: TensorSpec) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from edge_targets.runtime.errors import (
     DataError,
     EdgeError,
     IntegrityError,
+    RecipeError,
     UnsupportedError,
     first_line,
 )
@@ -30,7 +31,9 @@ from toolkit.model import Model
 POLL_S = 0.1  # how soon a cancelled job stops its child
 SHARE = 16  # bytes of memory for each byte of the file, on top of an importer's own limit
 MOST_ANSWER = 64 << 20  # bytes of facts; the weights are in a file beside them
-ERRORS = {error.__name__: error for error in (DataError, IntegrityError, UnsupportedError)}
+ERRORS = {
+    error.__name__: error for error in (DataError, IntegrityError, RecipeError, UnsupportedError)
+}
 
 
 def import_model(path: Path, given: Given, job: Job) -> Found:

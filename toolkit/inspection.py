@@ -68,7 +68,7 @@ def inspect(
         opened.size_bytes,
         opened.model.parameters,
         total_macs(opened.graph),
-        opened.opset,
+        opened.opset or None,
         opened.layout,
         tuple(input_info(spec) for spec in signature.inputs),
         tuple(input_info(spec) for spec in signature.outputs),

@@ -122,7 +122,7 @@ def import_file(
         name,
         recognised(Source.of(file)),
         model.parameters,
-        found.opset,
+        found.opset or None,
         found.layout,
         tuple(input_info(spec) for spec in model.signature.inputs),
         tuple(input_info(spec) for spec in model.signature.outputs),

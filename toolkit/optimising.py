@@ -3,8 +3,8 @@
 Every step is tried on the whole graph, compared with the graph as it came, and thrown away where
 it breaks something or brings nothing. So an optimiser may be wrong at times, as all have been.
 
-onnxslim was measured too (benchmarks/bench_onnx.py names the networks): on what torch exports it
-finds no more than the two steps here, takes longer, and brings packages of its own.
+onnxslim was measured beside these steps (benchmarks/bench_onnx.py --slim): alone it leaves no graph
+of torch's exporter smaller, takes longer, and brings packages of its own. It is not needed.
 """
 
 import re
@@ -21,6 +21,7 @@ from toolkit.formats.base import Samples, Written
 from toolkit.onnx_graph import OPSET, clean, decode, nodes_of, parse, written
 from toolkit.sizes import drop_dead, settled
 
+LARGEST = 1 << 24  # bytes of a constant that is worked out beforehand: weights, turned about
 FEWER = 1.01, 256  # so many times the bytes, and so many bytes more, may fewer nodes cost
 
 
@@ -42,7 +43,8 @@ def folded(model: Any) -> Any:
 
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         return model
-    return with_names(optimizer.optimize(model), model)
+    limits = {"input_size_limit": LARGEST, "output_size_limit": LARGEST}
+    return with_names(optimizer.optimize(model, **limits), model)
 
 
 def with_names(model: Any, before: Any) -> Any:

@@ -1,5 +1,6 @@
 """The inputs that a compiled file is proven on: a dataset's, or made-up ones without one."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from toolkit.data.dataset import Dataset
 from toolkit.inference import Runner
 from toolkit.model import Model
 
-MADE_UP = 64  # items: the least that shows an output's spread, and quick in a large network
+MADE_UP, FEW = 64, 16  # items: enough to show an output's spread; fewer where each is large
+LARGE = 20_000  # numbers of an item: a photograph has more, a sound or a row of a table has less
 FREE = 4  # of an axis other than the batch that the model leaves free
+BYTES = {"int8", "uint8"}  # pixels, and what a quantized network takes: any of them
 WHOLE = (100, 10, 2)  # whole numbers end below: an index must stay inside its table
 
 
@@ -55,14 +58,15 @@ def of_dataset(data: Dataset, spec: TensorSpec) -> Proof:
 def made_up(model: Model) -> Proof:
     """Numbers that fit the signature; where they are whole, such as the model takes."""
     specs = model.signature.inputs
-    whole = any(spec.dtype in {"int8", "int32", "int64"} for spec in specs)
+    whole = any(spec.dtype in {"int32", "int64"} for spec in specs)
     runner = Runner.of_model(model, QUIET) if whole else None
+    count = FEW if sum(math.prod(sizes(spec)) for spec in specs) > LARGE else MADE_UP
     for end in WHOLE if runner else WHOLE[:1]:
         rng = np.random.default_rng(0)
-        inputs = {spec.name: drawn(spec, end, rng) for spec in specs}
+        inputs = {spec.name: drawn(spec, end, count, rng) for spec in specs}
         if runner is None or takes(runner, inputs):
             break
-    return Proof(inputs, f"{MADE_UP} made-up items", made_up=True)
+    return Proof(inputs, f"{count} made-up items", made_up=True)
 
 
 def takes(runner: Runner, inputs: Mapping[str, NDArray[Any]]) -> bool:
@@ -73,13 +77,19 @@ def takes(runner: Runner, inputs: Mapping[str, NDArray[Any]]) -> bool:
     return True
 
 
-def drawn(spec: TensorSpec, end: int, rng: np.random.Generator) -> NDArray[Any]:
-    """Items for one input; whole numbers are small and not negative, bytes are any."""
-    shape = (MADE_UP, *(FREE if size < 0 else size for size in spec.shape[1:]))
+def sizes(spec: TensorSpec) -> tuple[int, ...]:
+    """Of one item."""
+    return tuple(FREE if size < 0 else size for size in spec.shape[1:])
+
+
+def drawn(spec: TensorSpec, end: int, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Items for one input; whole numbers are small and not negative, but bytes are any."""
+    shape = (count, *sizes(spec))
     if spec.dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
-    if spec.dtype == "uint8":
-        return rng.integers(0, 256, shape, dtype=np.uint8)
+    if spec.dtype in BYTES:
+        ends = np.iinfo(spec.dtype)
+        return rng.integers(ends.min, ends.max, shape, dtype=np.dtype(spec.dtype), endpoint=True)
     if np.dtype(spec.dtype).kind in "iu":
         return rng.integers(0, end, shape).astype(spec.dtype)
     return rng.normal(size=shape).astype(spec.dtype)

@@ -88,6 +88,7 @@ def show(result: Result, console: "Console") -> None:
     """Fields as lines, lists of facts as tables, then what may come next."""
     fields = unfolded("", result)
     following, warnings = fields.pop("next"), fields.pop("warnings", ())
+    notes = fields.pop("notes", ())
     tables = {key: value for key, value in fields.items() if is_table(value)}
     lines = [
         line
@@ -100,6 +101,8 @@ def show(result: Result, console: "Console") -> None:
         console.print(f"{name:<{width}}  {words}", soft_wrap=True)
     for key, rows in tables.items():
         show_table(title(key), rows, console)
+    for note in notes:
+        console.print(f"Note: {note}", soft_wrap=True)
     for warning in warnings:
         console.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
     if not result.ok:
@@ -116,7 +119,12 @@ def unfolded(name: str, facts: Any) -> dict[str, Any]:
     for field in for_people(facts):
         key, value = f"{name}_{field}".lstrip("_"), getattr(facts, field)
         nested = dataclasses.is_dataclass(value) and not isinstance(value, Interval)
-        found |= unfolded(key, value) if nested else {key: value}
+        if nested and key == "second":  # the two sides of a comparison
+            found["models"] = (found["models"], value)
+        elif nested and key == "first":
+            found["models"] = value
+        else:
+            found |= unfolded(key, value) if nested else {key: value}
     return found
 
 

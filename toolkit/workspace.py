@@ -57,7 +57,7 @@ class Entry(Wire):
     """One thing that was made; never changed afterwards.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or `certificates`, which go by the name of their model.
         name: what it was called when it was made.
         verb: what made it.
         parameters: of the verb.

@@ -36,6 +36,7 @@ class Page(QWidget):
     order: ClassVar[int]
     scrolls: ClassVar[bool] = True  # false for a page that always fills the window
     visit = Signal(str)  # the name of another page, to go on there
+    visit_with = Signal(str, str)  # likewise, with the name of a model that it shall choose
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -103,6 +104,9 @@ class Page(QWidget):
     @abstractmethod
     def refresh(self) -> None:
         """Show what is in the workspace now; called whenever that has changed."""
+
+    def prefer_model(self, name: str) -> None:
+        """Choose this model, on a page that is about one."""
 
     def action(
         self,

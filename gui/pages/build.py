@@ -6,7 +6,7 @@ from gui.form import INSET
 from gui.pages.base import Page, Result
 from gui.panels.compiling import CompileCard, FilesCard, tell_failed
 from gui.panels.proving import ReportCard
-from gui.session import Command, Session
+from gui.session import Asker, Command, Session
 from gui.widgets.card import Card
 from gui.widgets.choice import Choice
 from gui.widgets.columns import Columns
@@ -27,6 +27,7 @@ class Build(Page):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        self._learner = Asker(session, self)
         self.model = Choice("Model", "No models yet: train or import one")
         self.model.setFixedWidth(MODEL)
         words = label("Model", "muted")
@@ -71,6 +72,9 @@ class Build(Page):
         samples = ("--samples", str(self.samples.value())) if self.samples.value() != 200 else ()
         return ("verify", self.model.chosen, *data, *device, *samples)
 
+    def prefer_model(self, name: str) -> None:
+        self.model.prefer(name)
+
     def refresh(self) -> None:
         self.model.offer(self.session.names("models"))
         self.compile.data.offer(self.session.names("datasets"))
@@ -79,11 +83,21 @@ class Build(Page):
         self.refresh_commands()
 
     def _choose_model(self) -> None:
-        self.report.runtimes.fill(())
+        """Ask for the certificate of the model."""
+        self.report.show_known(None)
+        if self.model.chosen:
+            self._learner.ask(self._learn, ("show", f"models/{self.model.chosen}"))
         self.refresh_commands()
+
+    def _learn(self, result: Result) -> None:
+        facts = result.get("facts") or {}
+        if result.get("name") == self.model.chosen:
+            self.report.show_known(facts.get("certificate"))
 
     def _built(self, result: Result) -> None:
         self.report.parts.setCurrentIndex(0)
+        made = [str(row.get("name")) for row in result.get("artifacts") or ()]
+        self.files.prefer(made[0] if made else "")
         tell_failed(self, result)
 
     def _verified(self, result: Result) -> None:

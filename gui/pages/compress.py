@@ -52,6 +52,9 @@ class Compress(Page):
             panel.setVisible(number == chosen)
             panel.main.setVisible(number == chosen)
 
+    def prefer_model(self, name: str) -> None:
+        self.model.prefer(name)
+
     def refresh(self) -> None:
         for panel in self.panels:
             panel.refresh()

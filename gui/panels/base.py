@@ -1,10 +1,11 @@
 """What a panel is: a form on the left, results on the right, and one command at the foot."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from gui.pages.base import Page
 from gui.widgets.choice import Choice
-from gui.widgets.columns import Columns
+from gui.widgets.columns import LEFT, Columns
 from gui.widgets.command import Action, Incomplete
 
 
@@ -12,9 +13,11 @@ class Panel(Columns):
     """One part of `page`, whose job it runs. `model` is chosen once for all parts."""
 
     main: Action  # the command that this part is for
+    wide: ClassVar[int] = LEFT  # pixels of the column that keeps its width
+    flipped: ClassVar[bool] = False  # results first, what is asked or told of them beside
 
     def __init__(self, page: Page, model: Choice) -> None:
-        super().__init__()
+        super().__init__(self.wide, flipped=self.flipped)
         self.page, self.session, self.model = page, page.session, model
 
     def look(self) -> None:

@@ -14,6 +14,7 @@ from gui.widgets.command import Incomplete
 from gui.widgets.empty import Empty
 from gui.widgets.rows import form_rows, named
 from gui.widgets.table import Table
+from gui.widgets.text import label
 from toolkit.formats import formats
 
 
@@ -55,7 +56,7 @@ class CompileCard(Card):
         self.target = Choice("Target", automatic="Any", people=True)
         self.target.offer(targets.names())
         self.data = Choice("Data to prove it on", automatic="What the model learned from")
-        self.folder = named(QLineEdit(placeholderText="The workspace only"), "Folder for copies")
+        self.folder = named(QLineEdit(placeholderText="No copies"), "Folder for copies")
         self.browse = Button("Browse", "folder-open")
         self.browse.clicked.connect(self._browse)
         place = QWidget()
@@ -69,7 +70,14 @@ class CompileCard(Card):
         for number, box in enumerate(self.formats.values()):
             grid.addWidget(box, number // COLUMNS, number % COLUMNS)
             box.toggled.connect(page.refresh_commands)
+        self.told = label("", "muted", wrap=True)
+        self.add(label("Formats", "muted"))
         self.add(grid)
+        self.add(self.told)
+        for box in self.formats.values():
+            box.toggled.connect(self._tell)
+        self.target.currentIndexChanged.connect(self._tell)
+        self._tell()
         for choice in (self.target, self.data):
             choice.currentIndexChanged.connect(page.refresh_commands)
         self.folder.textChanged.connect(page.refresh_commands)
@@ -86,6 +94,12 @@ class CompileCard(Card):
             *target, *data, *(("--out", folder) if folder else ()),
         )  # fmt: skip
 
+    def _tell(self) -> None:
+        """What is built while no format is ticked."""
+        ticked = any(box.isChecked() for box in self.formats.values())
+        taken = f"all that {self.target.currentText()} takes" if self.target.chosen else "the usual"
+        self.told.setText("Only those ticked are built." if ticked else f"None ticked: {taken}.")
+
     def _browse(self) -> None:
         place = QFileDialog.getExistingDirectory(self, "Folder for copies")
         if place:
@@ -99,6 +113,7 @@ class FilesCard(Card):
         super().__init__("Files for devices")
         self._page, self._session = page, page.session
         self._known: dict[str, Row] = {}  # what was learnt of a file, by its digest
+        self._preferred = ""  # a file to select as soon as all is known of it
         self.table = Table(
             "Compiled files",
             ARTIFACTS,
@@ -110,6 +125,10 @@ class FilesCard(Card):
         )
         self.table.setMinimumHeight(150)
         self.add(self.table, 1)
+
+    def prefer(self, name: str) -> None:
+        """Select a file that was just made."""
+        self._preferred = name
 
     def refresh(self) -> None:
         """The files there are; what is known of each is asked once, and kept."""
@@ -123,7 +142,11 @@ class FilesCard(Card):
         return [item for item in self._session.items if item.get("kind") == "artifacts"]
 
     def _fill(self) -> None:
-        self.table.fill([self._known.get(str(item["digest"]), item) for item in self._made()])
+        rows = [self._known.get(str(item["digest"]), item) for item in self._made()]
+        self.table.fill(rows)
+        if any(row.get("name") == self._preferred and "checks" in row for row in rows):
+            self.table.select(self._preferred)
+            self._preferred = ""
 
     def _learn(self, result: Result) -> None:
         facts: Row = result.get("facts") or {}

@@ -13,6 +13,7 @@ from gui.widgets.figures import Figure, Figures
 from gui.widgets.notes import Note, Notes
 from gui.widgets.segments import Segments
 from gui.widgets.table import Table
+from gui.widgets.text import label
 
 
 def outcome(row: Row) -> str:
@@ -62,12 +63,16 @@ class ReportCard(Card):
                   "Verify runs the same inputs through every runtime."),
             sortable=False,
         )  # fmt: skip
-        self._pages = (QWidget(), self.runtimes)
-        column = QVBoxLayout(self._pages[0])
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(10)
-        for part in (self.figures, self.checks, self.notes):
-            column.addWidget(part, 1 if part is self.checks else 0)
+        self._told = label("", "muted", wrap=True)
+        self._told.hide()
+        self._pages = (QWidget(), QWidget())
+        parts = ((self.figures, self.checks, self.notes), (self._told, self.runtimes))
+        for page, widgets in zip(self._pages, parts, strict=True):
+            column = QVBoxLayout(page)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(10)
+            for widget in widgets:
+                column.addWidget(widget, 1 if isinstance(widget, Table) else 0)
         for page in self._pages:
             self.add(page, 1)
         for table in (self.checks, self.runtimes):
@@ -89,8 +94,25 @@ class ReportCard(Card):
         self.figures.show_figures(figures)
 
     def show_certificate(self, result: Result) -> None:
+        """The answers of every runtime, as they were just found."""
         self.runtimes.fill(result.get("witnesses") or ())
+        self._told.setText(told_of(result.get("created"), result.get("inputs")))
+        self._told.setVisible(True)
         self.parts.setCurrentIndex(1)
+
+    def show_known(self, certificate: Row | None) -> None:
+        """What the workspace keeps of a certificate: who agreed, and when; None without one."""
+        known: Any = certificate or {}
+        places = [str(words).partition(": ") for words in known.get("places") or ()]
+        self.runtimes.fill([{"place": place, "state": state} for place, _, state in places])
+        self._told.setText(f"{told_of(known.get('created'), None)} Verify again for all figures.")
+        self._told.setVisible(bool(known))
+
+
+def told_of(created: object, inputs: object) -> str:
+    """When a certificate was made, and on what."""
+    when = f"Certified {wording.moment(str(created))}" if created else "Certified now"
+    return f"{when}, on {inputs}." if inputs else f"{when}."
 
 
 def file_figures(facts: Row) -> list[Figure]:

@@ -2,14 +2,22 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QVBoxLayout
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
 
 from gui.widgets.buttons import Button, Icon
-from gui.widgets.text import Elided, label
+from gui.widgets.rows import named
+from gui.widgets.text import Elided
 
-HEIGHT = 150  # pixels: a target that is hard to miss
+HEIGHT = 160  # pixels: a target that is hard to miss
+BAR = 6  # pixels
+
+
+def dropped_file(data: QMimeData) -> str:
+    """The one file or folder of this machine that is dragged; "" where it is anything else."""
+    urls = data.urls()
+    return urls[0].toLocalFile() if len(urls) == 1 else ""
 
 
 class DropArea(QFrame):
@@ -24,7 +32,7 @@ class DropArea(QFrame):
         self.setAcceptDrops(True)
         self.setMinimumHeight(HEIGHT)
         self.path = ""
-        self._words = label(words, "heading")
+        self._words = Elided(words, "heading")
         self._place = Elided("or choose one", "muted", Qt.TextElideMode.ElideMiddle)
         self.file, self.folder = Button("File", "file"), Button("Folder", "folder-open")
         self.file.clicked.connect(self._choose_file)
@@ -42,7 +50,25 @@ class DropArea(QFrame):
         buttons.addWidget(self.folder)
         buttons.addStretch()
         column.addLayout(buttons)
+        column.addWidget(self._busy_bar())
         column.addStretch()
+
+    def _busy_bar(self) -> QProgressBar:
+        self._bar = named(QProgressBar(), "Looking into the file")
+        self._bar.setRange(0, 0)
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(BAR)
+        kept = self._bar.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)
+        self._bar.setSizePolicy(kept)
+        self._bar.hide()
+        return self._bar
+
+    def show_busy(self, busy: bool) -> None:
+        """While the file is looked into."""
+        self._bar.setVisible(busy)
+        place = str(Path(self.path).parent) if self.path else "or choose one"
+        self._place.setText("Looking into it…" if busy else place)
 
     def take(self, path: str) -> None:
         """As if `path` had been dropped."""
@@ -52,27 +78,23 @@ class DropArea(QFrame):
         self.chosen.emit(path)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
-        if self._offered(event):
+        if dropped_file(event.mimeData()):
             event.acceptProposedAction()
-            self._invite(True)
+            self.invite(True)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802
-        self._invite(False)
+        self.invite(False)
         super().dragLeaveEvent(event)
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
-        self._invite(False)
-        path = self._offered(event)
+        self.invite(False)
+        path = dropped_file(event.mimeData())
         if path:
             event.acceptProposedAction()
             self.take(path)
 
-    def _offered(self, event: QDropEvent) -> str:
-        """The one local file of a drag; "" where it is anything else."""
-        urls = event.mimeData().urls()
-        return urls[0].toLocalFile() if len(urls) == 1 else ""
-
-    def _invite(self, over: bool) -> None:
+    def invite(self, over: bool) -> None:
+        """Show that a file can be dropped now."""
         self.setProperty("over", over)
         self.style().unpolish(self)
         self.style().polish(self)

@@ -163,6 +163,9 @@ def test_the_exported_graph_prepares_a_table_as_torch_does() -> None:
     assert np.isfinite(found).all()
 
 
+FITTED = ("impute", "log_mel", "one_hot", "scale")  # the others are asked for by name
+
+
 def made(name: str) -> Feature | None:
     """The step for a table, or for sounds."""
     sounds = np.zeros((4, 1, 800), np.float32)
@@ -171,7 +174,7 @@ def made(name: str) -> Feature | None:
     )
 
 
-@pytest.mark.parametrize("name", features.names())
+@pytest.mark.parametrize("name", FITTED)
 def test_every_step_explains_its_fields_and_survives_json(name: str) -> None:
     member = features[name]
     step = made(name)

@@ -375,3 +375,16 @@ def test_what_an_opset_cannot_say_is_refused_in_two_clear_lines() -> None:
 
     assert caught.value.hint
     assert "/" not in str(caught.value)
+
+
+def test_a_graph_that_the_runtime_refuses_is_told_in_two_clear_lines() -> None:
+    # a sound graph by its form; no kernel is there for these numbers
+    graph = graph_with([helper.make_node("Det", ["x"], ["y"])], {}, (2, 2), ())
+    model = parse(graph)
+    for value in [*model.graph.input, *model.graph.output]:
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+
+    with pytest.raises(UnsupportedError, match="refuses this graph") as caught:
+        optimised(model.SerializeToString(), signature((2, 2), ()), None, QUIET)
+
+    assert caught.value.hint

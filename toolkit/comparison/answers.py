@@ -125,7 +125,8 @@ class Gap:
 
     def add(self, first: Array, second: Array) -> None:
         candidates = matching(first, second)
-        if not candidates or not first.size:
+        words = {first.dtype.kind, second.dtype.kind} - {*"biuf"}
+        if not candidates or not first.size or words:
             return
         self.known = True
         a = first.astype(np.float64)

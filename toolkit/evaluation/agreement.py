@@ -26,7 +26,9 @@ def chance_of_as_many(successes: int, count: int, share: float) -> float:
     """Of `count` items so many or more, when each has a chance of `share`."""
     if not 0 < share < 1:
         return float(share >= 1)
-    return min(1.0, math.fsum(_exactly(k, count, share) for k in range(successes, count + 1)))
+    if successes > count / 2:  # the shorter of the two sums
+        return math.fsum(_exactly(k, count, share) for k in range(successes, count + 1))
+    return 1 - math.fsum(_exactly(k, count, share) for k in range(successes))
 
 
 def _exactly(successes: int, count: int, share: float) -> float:

@@ -76,6 +76,12 @@ class Builder:
             return tensor
         return self.emit("CAST", [tensor], tensor.shape, dtype=dtype)
 
+    def real(self, tensor: Tensor) -> Tensor:
+        """The numbers that a tensor stands for, where an operator has no way on its codes."""
+        if not tensor.quantization:
+            return tensor
+        return self.emit("DEQUANTIZE", [tensor], tensor.shape, dtype="float32")
+
     def refusal(self, why: str, hint: str) -> UnsupportedError:
         """What to raise where only the compiler knows that the node at work cannot be said."""
         if self.node is None:

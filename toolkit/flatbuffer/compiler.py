@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from toolkit.flatbuffer.builder import Builder
 from toolkit.flatbuffer.graph import Array, Graph, Node, Quantization
 from toolkit.flatbuffer.integer import integer_nodes
@@ -99,7 +101,7 @@ class Compiler(Builder):
         """A value that exists, but in another layout or as integers only, which move faster."""
         if not stored and any((name, each, True) in self.values for each in Layout):
             integers = self.value(name, layout, True)
-            return self.emit("DEQUANTIZE", [integers], integers.shape, dtype="float32")
+            return self.real(integers)
         other = Layout.LAST if layout is Layout.FIRST else Layout.FIRST
         source = self.value(name, other, stored)
         return self.transpose(source, permutation(len(source.shape), other, layout))
@@ -107,6 +109,11 @@ class Compiler(Builder):
     def constant(self, name: str, layout: Layout, stored: bool, rank: int = 0) -> Tensor:
         """A constant of the graph, with leading axes of one up to `rank`."""
         array = self.graph.codes[name] if stored else self.graph.constants[name]
+        if array.dtype == np.int64 and (np.abs(array) > np.iinfo(np.int32).max).any():
+            raise self.refusal(
+                f"computes with {name!r}, which holds integers of more than 32 bits",
+                "TFLite computes on 32 bits: use smaller numbers, or floats.",
+            )
         array = array.reshape((1,) * (rank - array.ndim) + array.shape)
         array = array.transpose(permutation(array.ndim, Layout.FIRST, layout))
         return self.writer.constant(array, self.graph.quantizations[name] if stored else None)

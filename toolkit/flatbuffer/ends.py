@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 TITLE = "Sanderling"
 
 
-def compiled(graph: bytes, signature: Signature, job: Job) -> bytes:
+def compiled(graph: bytes, signature: Signature, job: Job, *, free_batch: bool = False) -> bytes:
     """The bare file: it computes, and says nothing of itself."""
     model = parse(graph)
     refuse_other_names(model, signature)
-    return translate(model, job, title=TITLE)
+    return translate(model, job, title=TITLE, free_batch=free_batch)
 
 
 def described(data: bytes, signature: Signature) -> bytes:

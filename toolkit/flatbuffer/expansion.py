@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edge_targets.runtime.errors import UnsupportedError
+from toolkit.flatbuffer.inference import without_weights
 
 if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET = 13  # of the meanings that translations know: Softmax flattened before it
 DEFAULT = {"", "ai.onnx"}
+FREE_RESIZE = 11  # the first opset with a choice of coordinates
 
 EXPANDED = frozenset({
     "Attention", "BlackmanWindow", "CastLike", "CenterCropPad", "HammingWindow", "HannWindow",
@@ -34,9 +36,9 @@ def expanded(model: "onnx.ModelProto") -> "onnx.ModelProto":
         model = inliner.inline_local_functions(model)
     model = raised(model)
     while any(node.op_type in EXPANDED for node in model.graph.node):
-        typed = shape_inference.infer_shapes(model)
-        count = len(typed.graph.node)
-        model = with_functions_written_out(typed)
+        typed = shape_inference.infer_shapes(without_weights(model))
+        count = len(model.graph.node)
+        model = with_functions_written_out(model, types_of(typed.graph))
         if len(model.graph.node) == count:
             break  # what is left has no definition: it is refused by its name
     return model
@@ -44,14 +46,16 @@ def expanded(model: "onnx.ModelProto") -> "onnx.ModelProto":
 
 def raised(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """The model in the oldest opset that is read, or as it is when it is newer."""
-    from onnx import version_converter
+    from onnx import numpy_helper, version_converter
 
     opset = opset_of(model)
     if opset >= OLDEST_OPSET:
         return model
     try:
-        return version_converter.convert_version(model, OLDEST_OPSET)
-    except (RuntimeError, ValueError) as error:
+        shell = without_weights(model)
+        flatten_before_hardmax(shell.graph)
+        made = version_converter.convert_version(shell, OLDEST_OPSET)
+    except (RuntimeError, ValueError, version_converter.ConvertError) as error:
         # the converter's first line says which operator it has no way for
         reason = str(error).strip().partition("\n")[0]
         raise UnsupportedError(
@@ -59,6 +63,58 @@ def raised(model: "onnx.ModelProto") -> "onnx.ModelProto":
             f"{OLDEST_OPSET}: {reason}.",
             "Export the model again with a newer opset, 20 for example.",
         ) from error
+    if opset < FREE_RESIZE:
+        stored = {t.name: t for t in made.graph.initializer}
+        for node in made.graph.node:
+            if node.op_type == "Resize":
+                scales = stored.get(node.input[2])
+                as_it_was(node, [] if scales is None else numpy_helper.to_array(scales).tolist())
+    kept = {tensor.name for tensor in made.graph.initializer}
+    made.graph.initializer.extend(t for t in model.graph.initializer if t.name not in kept)
+    return made
+
+
+def as_it_was(resize: "onnx.NodeProto", scales: list[float]) -> None:
+    """Before opset 11 there was one way to find a pixel; the converter forgets to say so.
+
+    How the nearest is found was not written down: ONNX Runtime rounds up where it shrinks.
+    """
+    import onnx
+
+    shrinks = bool(scales) and min(scales) < 1 and max(scales) <= 1
+    old = {
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "ceil" if shrinks else "floor",
+    }
+    kept = [a for a in resize.attribute if a.name not in old]
+    kept = [onnx.AttributeProto.FromString(a.SerializeToString()) for a in kept]
+    del resize.attribute[:]
+    resize.attribute.extend(kept)
+    for name, value in old.items():
+        resize.attribute.append(onnx.helper.make_attribute(name, value))
+
+
+def flatten_before_hardmax(graph: "onnx.GraphProto") -> None:
+    """Before opset 13 it took all axes from one on together; the converter leaves that to us."""
+    import onnx
+
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Hardmax":
+            nodes.append(copied(node))
+            continue
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        [x], [y] = node.input, node.output
+        label = node.name or y
+        flat, shape, hot = (f"{label}/{part}" for part in ("flat", "shape", "hot"))
+        nodes += [
+            onnx.helper.make_node("Shape", [x], [shape], name=shape),
+            onnx.helper.make_node("Flatten", [x], [flat], name=flat, axis=axis),
+            onnx.helper.make_node("Hardmax", [flat], [hot], name=label, axis=1),
+            onnx.helper.make_node("Reshape", [hot, shape], [y], name=hot),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def opset_of(model: "onnx.ModelProto") -> int:
@@ -66,14 +122,22 @@ def opset_of(model: "onnx.ModelProto") -> int:
     return next(found, OLDEST_OPSET)
 
 
-def with_functions_written_out(model: "onnx.ModelProto") -> "onnx.ModelProto":
+def types_of(graph: "onnx.GraphProto") -> dict[str, "onnx.TypeProto"]:
+    import onnx
+
+    stored = {
+        t.name: onnx.helper.make_tensor_type_proto(t.data_type, t.dims) for t in graph.initializer
+    }
+    values = (*graph.input, *graph.value_info, *graph.output)
+    return {value.name: value.type for value in values} | stored
+
+
+def with_functions_written_out(
+    model: "onnx.ModelProto", types: Mapping[str, "onnx.TypeProto"]
+) -> "onnx.ModelProto":
     import onnx
 
     graph, opset = model.graph, opset_of(model)
-    types = {v.name: v.type for v in (*graph.input, *graph.value_info, *graph.output)}
-    types |= {
-        t.name: onnx.helper.make_tensor_type_proto(t.data_type, t.dims) for t in graph.initializer
-    }
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         body = definition(node, types, opset) if node.op_type in EXPANDED else None

@@ -1,5 +1,6 @@
 """Shapes that the onnx package infers, and those it has no rule for."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,28 +10,57 @@ from edge_targets.runtime.errors import UnsupportedError
 if TYPE_CHECKING:
     import onnx
 
+LARGE = 1 << 10  # values: no shape, and no bounds of a Slice, are as many
 LIKE_FIRST_INPUT = {"CumProd", "GroupNormalization", "MeanVarianceNormalization"}
 """Operators without a rule whose output has the type and shape of the first input."""
 
 
 def with_shapes(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """The model with every shape that follows from its inputs.
+    """`model`, with every shape that follows from its inputs written into it.
 
     Raises:
         UnsupportedError: the graph says of a value what cannot be.
     """
     import onnx
 
+    shell = without_weights(model)
     while True:
         try:
-            model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+            shell = onnx.shape_inference.infer_shapes(shell, data_prop=True)
         except onnx.shape_inference.InferenceError as error:
             raise UnsupportedError(
                 f"TFLite: the shapes of the graph contradict each other: {error}.",
                 "Export the model again.",
             ) from error
-        if not fill(model.graph):
-            return model
+        if not fill(shell.graph):
+            break
+    for known, found in (
+        (model.graph.value_info, shell.graph.value_info),
+        (model.graph.output, shell.graph.output),
+    ):
+        del known[:]
+        known.extend(found)
+    return model
+
+
+def without_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """The model with large constants as inputs: what reads it copies it, hundreds of megabytes."""
+    import onnx
+
+    shell = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    graph, source = shell.graph, model.graph
+    graph.name = source.name or "graph"
+    for field in ("node", "input", "output", "value_info"):
+        getattr(graph, field).extend(getattr(source, field))
+    named = {value.name for value in source.input}
+    for tensor in source.initializer:
+        if math.prod(tensor.dims) <= LARGE:
+            graph.initializer.append(tensor)
+        elif tensor.name not in named:
+            graph.input.append(
+                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )
+    return shell
 
 
 def fill(graph: "onnx.GraphProto") -> bool:

@@ -119,28 +119,45 @@ def gated(graph: Graph, gate: Node) -> Node | None:
     return Node("HardSwish", gate.name, (x,), (result,)) if result else None
 
 
+def between_reshapes(graph: Graph, node: Node) -> tuple[str, str] | None:
+    """The image that is split up before `node`, and the one that is joined again behind it."""
+    before, after = graph.producers.get(node.inputs[0]), graph.only_consumer(node.outputs[0])
+    if before is None or after is None or {before.op, after.op} != {"Reshape"}:
+        return None
+    first, last = before.inputs[0], after.outputs[0]
+    values = (first, node.inputs[0], node.outputs[0], last)
+    shape = graph.shapes[first]
+    if len(shape) != 4 or graph.shapes[last] != shape or graph.shapes[values[1]][0] != shape[0]:
+        return None
+    return (first, last) if all(is_float(graph, name) for name in values) else None
+
+
 def shuffle(graph: Graph, transpose: Node) -> Node | None:
     """Channels as (groups, rest) and back as (rest, groups), in an image (Zhang et al. 2018)."""
-    before = graph.producers.get(transpose.inputs[0])
-    after = graph.only_consumer(transpose.outputs[0])
-    if tuple(transpose.attributes.get("perm", ())) != SHUFFLE or before is None or after is None:
+    image = between_reshapes(graph, transpose)
+    split = graph.shapes[transpose.inputs[0]]
+    if image is None or tuple(transpose.attributes.get("perm", ())) != SHUFFLE:
         return None
-    if before.op != "Reshape" or after.op != "Reshape":
+    if split[3:] != graph.shapes[image[0]][2:]:
         return None
-    values = (*before.inputs[:1], *transpose.inputs, *after.inputs[:1], *after.outputs)
-    image, split = graph.shapes[before.inputs[0]], graph.shapes[transpose.inputs[0]]
-    if len(image) != 4 or graph.shapes[after.outputs[0]] != image or split[3:] != image[2:]:
+    return Node("ChannelShuffle", transpose.name, image[:1], image[1:], {"groups": split[1]})
+
+
+def groups_as_channels(graph: Graph, norm: Node) -> Node | None:
+    """Group normalization as torch writes it: each group is a channel for a while."""
+    image, split = between_reshapes(graph, norm), graph.shapes[norm.inputs[0]]
+    if image is None or graph.shapes[image[0]][1] % split[1]:
         return None
-    if split[0] != image[0] or not all(is_float(graph, name) for name in values):
-        return None
-    attributes = {"groups": split[1]}
-    return Node("ChannelShuffle", transpose.name, before.inputs[:1], after.outputs, attributes)
+    attributes = {**norm.attributes, "num_groups": split[1]}
+    inputs = (image[0], *norm.inputs[1:])
+    return Node("GroupNormalization", norm.name, inputs, image[1:], attributes)
 
 
 MATCHES: dict[str, Match] = {
     "Clip": hard_swish,
     "Erf": gelu,
     "HardSigmoid": gated,
+    "InstanceNormalization": groups_as_channels,
     "Transpose": shuffle,
 }
 """By the operator that gives a group away."""

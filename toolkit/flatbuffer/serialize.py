@@ -24,8 +24,6 @@ OPTIONS = {
     "REDUCE_PROD": "ReducerOptions",
     "SUM": "ReducerOptions",
     "TOPK_V2": "TopKV2Options",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
-    "UNIDIRECTIONAL_SEQUENCE_RNN": "SequenceRNNOptions",
 }
 """Option tables whose name cannot be derived from the operator's."""
 
@@ -134,7 +132,8 @@ class _Packer:
         entry.hasRank = True
         entry.type = getattr(self.schema.TensorType, tensor.dtype.upper())
         entry.name = self.names[tensor.index]
-        entry.isVariable = tensor.variable
+        if tensor.free:
+            entry.shapeSignature = list(tensor.free)
         if tensor.quantization:
             entry.quantization = _Scales(self.schema, tensor.quantization, self.zeros)
         if tensor.index in self.data:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
+from toolkit.flatbuffer.batch import BATCHES, Program, freed
 from toolkit.flatbuffer.compiler import Compiler
 from toolkit.flatbuffer.dynamic import join_dynamic
 from toolkit.flatbuffer.expansion import expanded
@@ -28,15 +29,27 @@ DTYPES = {
 }  # fmt: skip
 
 
-def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
+def translate(
+    model: "onnx.ModelProto", job: Job, title: str = "", *, free_batch: bool = False
+) -> bytes:
     """The bytes of a `.tflite` file that computes what `model` does for a batch of one.
 
-    Inputs and outputs keep their names, shapes and dtypes.
+    Inputs and outputs keep their names, shapes and dtypes. With `free_batch` it computes for one
+    item until its inputs are resized to another number.
 
     Raises:
         UnsupportedError: an operator, or a way of using it, that TFLite has nothing for.
     """
-    graph = read_last_steps(join_dynamic(absorb(read(expanded(model)))))
+    if free_batch:
+        program = freed(*(assembled(model, job, batch) for batch in BATCHES))
+    else:
+        program = assembled(model, job)
+    return serialize(program.writer, program.inputs, program.outputs, title)
+
+
+def assembled(model: "onnx.ModelProto", job: Job, batch: int = 1) -> Program:
+    """Everything that is in the file, for a batch of so many."""
+    graph = read_last_steps(join_dynamic(absorb(read(expanded(model), batch))))
     graph = propagate(fuse(graph))
     refuse_unknown(graph)
     compiler = Compiler(graph)
@@ -53,7 +66,7 @@ def translate(model: "onnx.ModelProto", job: Job, title: str = "") -> bytes:
     for name in graph.outputs:
         outputs[name] = close_output(compiler, name, taken)
         taken.add(outputs[name].index)
-    return serialize(compiler.writer, inputs, outputs, title)
+    return Program(compiler.writer, inputs, outputs)
 
 
 def refuse_unknown(graph: Graph) -> None:
@@ -67,7 +80,7 @@ def refuse_unknown(graph: Graph) -> None:
             )
         if math.prod(graph.shapes[name]) == 0:
             raise UnsupportedError(
-                f"TFLite: {name!r} is an empty tensor, of shape {graph.shapes[name]}.",
+                f"TFLite: {name!r} is an empty tensor.",
                 "Leave it out of the model.",
             )
     unknown: dict[str, Node] = {}

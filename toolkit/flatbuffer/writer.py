@@ -19,14 +19,14 @@ class Tensor:
 
     Attributes:
         index: unique while writing.
-        variable: the operator that takes it changes it, and finds it again in the next run.
+        free: the shape with -1 where a program may choose another size; empty when it may not.
     """
 
     index: int
     shape: tuple[int, ...]
     dtype: str
     quantization: Quantization | None = None
-    variable: bool = False
+    free: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,6 @@ class Operation:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     options: Mapping[str, Any]
-
-    @property
-    def changes(self) -> frozenset[int]:
-        """The tensors that hold something new after it."""
-        touched = (tensor for tensor in self.inputs if tensor and tensor.variable)
-        return frozenset(tensor.index for tensor in (*self.outputs, *touched))
 
 
 @dataclass(frozen=True)
@@ -75,15 +69,9 @@ class Writer:
         return len(self.subgraphs)
 
     def tensor(
-        self,
-        shape: Sequence[int],
-        dtype: str,
-        quantization: Quantization | None = None,
-        *,
-        variable: bool = False,
+        self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None
     ) -> Tensor:
-        sizes = tuple(int(size) for size in shape)
-        made = Tensor(len(self.names), sizes, dtype, quantization, variable)
+        made = Tensor(len(self.names), tuple(int(size) for size in shape), dtype, quantization)
         self.names[made.index] = f"{self.scope}#{made.index}"
         return made
 
@@ -143,7 +131,7 @@ class Writer:
         wanted = {tensor.index for tensor in outputs}
         kept = []
         for operation in reversed(self.operations):
-            if not wanted.isdisjoint(operation.changes):
+            if any(tensor.index in wanted for tensor in operation.outputs):
                 kept.append(operation)
                 wanted |= {tensor.index for tensor in operation.inputs if tensor}
         return kept[::-1]

@@ -5,6 +5,7 @@ Classifiers give shares in the order of `classes_`; those without shares give wh
 
 import re
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import UnsupportedError, first_line
 from toolkit.foreign import proof, samples
+from toolkit.foreign.estimator_answers import answers_of
 from toolkit.foreign.tables import INPUT, LOOSE, Table, agreement, finished, kept, prove, quiet
 from toolkit.onnx_graph import OPSET, written
 
@@ -36,6 +38,7 @@ def translated(estimator: Any, file: Path) -> Answer:
     width = fitted_width(estimator, file)
     parts = list(inside(estimator))
     refuse_strings(parts, file)
+    names = tuple(str(name) for name in getattr(estimator, "feature_names_in_", ()))
     notes = prepare(estimator, parts)
     found = [*samples.learned(estimator, list(range(width)))]
     pools: dict[int, NDArray[Any]] = {}
@@ -43,7 +46,6 @@ def translated(estimator: Any, file: Path) -> Answer:
         pools[column] = np.append(pools.get(column, []), numbers)
     whole = {column for column, _, only in found if only}
     rows = samples.rows(width, pools, whole)
-    names = tuple(str(name) for name in getattr(estimator, "feature_names_in_", ()))
     with quiet():
         graph = converted(estimator, width, file)
         answer, labels, said = answers_of(estimator, rows, file)
@@ -154,6 +156,7 @@ def converted(estimator: Any, width: int, file: Path) -> Any:
         "initial_types": [(INPUT, FloatTensorType([None, width]))],
         "target_opset": {"": OPSET, "ai.onnx.ml": ML_OPSET},
     }
+    estimator = with_twin(estimator)
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else {}
     try:
         try:
@@ -170,78 +173,32 @@ def converted(estimator: Any, width: int, file: Path) -> Any:
         ) from error
 
 
+def with_twin(estimator: Any) -> Any:
+    """Discriminant analysis of two classes as the logistic regression that it equals.
+
+    skl2onnx doubles its scores.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if hasattr(estimator, "steps"):
+        last = with_twin(estimator.steps[-1][1])
+        if last is estimator.steps[-1][1]:
+            return estimator
+        made = copy(estimator)
+        made.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], last)]
+        return made
+    if type(estimator).__name__ != "LinearDiscriminantAnalysis" or len(estimator.classes_) != 2:
+        return estimator
+    twin = LogisticRegression()
+    for name in ("classes_", "coef_", "intercept_", "n_features_in_"):
+        setattr(twin, name, getattr(estimator, name))
+    return twin
+
+
 def why(error: Exception) -> str:
     """What the converter says; where it only lacks a kind of estimator, which."""
     missing = re.search(r"for type '<class '[\w.]*?(\w+)'>'", str(error))
     return f"there is no way for {missing[1]}" if missing else first_line(error)[:200]
-
-
-def answers_of(estimator: Any, rows: NDArray[Any], file: Path) -> Any:
-    """What the estimator is asked for, its labels, and notes on that."""
-    classes = getattr(estimator, "classes_", None)
-    if isinstance(classes, list):
-        raise UnsupportedError(
-            f"{file} tells several things apart at once ({len(classes)} outputs).",
-            "Save the estimator of each output: model.estimators_[0].",
-        )
-    kinds = ("predict_proba", "decision_function", "score_samples")
-    try:
-        if classes is not None:
-            labels = tuple(str(one) for one in classes)
-            how = next((kind for kind in kinds if hasattr(estimator, kind)), "")
-            if how == "predict_proba":
-                shares = estimator.predict_proba(rows)
-                many = estimator.predict(rows).ndim > 1  # several labels may be true at once
-                if isinstance(shares, np.ndarray):
-                    note = () if many else own_choice(estimator, shares, rows)
-                    return estimator.predict_proba, () if many else labels, note
-            if how == "decision_function":
-                said = ("It has no shares of classes: the largest of its scores decides.",)
-                return lambda x: scores(estimator.decision_function(x)), labels, said
-            raise UnsupportedError(
-                f"{file} holds {type(estimator).__name__}, which gives neither shares nor scores.",
-                "Wrap it in sklearn.calibration.CalibratedClassifierCV.",
-            )
-        if hasattr(estimator, "cluster_centers_"):
-            centres = tuple(str(i) for i in range(len(estimator.cluster_centers_)))
-            return lambda x: -estimator.transform(x), centres, ("Scores are distances, negated.",)
-        if hasattr(estimator, "decision_function"):
-            said = ("A score below 0 is an outlier.",)
-            return lambda x: column(estimator.decision_function(x)), (), said
-        if hasattr(estimator, "predict"):
-            return lambda x: column(estimator.predict(x)), (), ()
-        return lambda x: dense(estimator.transform(x)), (), ()
-    except (UnsupportedError, MemoryError):
-        raise
-    except Exception as error:  # an estimator whose parts do not fit each other
-        raise UnsupportedError(
-            f"{file} holds {type(estimator).__name__} that does not answer: "
-            f"{first_line(error)[:200]}.",
-            "Try model.predict on an array of numbers where it was made, and save it again.",
-        ) from error
-
-
-def own_choice(estimator: Any, shares: NDArray[Any], rows: NDArray[Any]) -> tuple[str, ...]:
-    """Support vectors and others choose by something else than their shares: that is said."""
-    chosen = estimator.classes_[np.argmax(shares, axis=1)]
-    apart = float(np.mean(chosen != estimator.predict(rows)))
-    if not apart:
-        return ()
-    return (f"Its predict() differs from its own largest share in {apart:.1%} of rows; "
-            "here the largest share decides.",)  # fmt: skip
-
-
-def scores(found: NDArray[Any]) -> NDArray[Any]:
-    """A score for each class: of two, the second's and its negative."""
-    return np.stack([-found, found], axis=1) if found.ndim == 1 else found
-
-
-def column(found: NDArray[Any]) -> NDArray[Any]:
-    return found.reshape(len(found), -1)
-
-
-def dense(found: Any) -> NDArray[Any]:
-    return column(np.asarray(found.todense() if hasattr(found, "todense") else found))
 
 
 def output_of(

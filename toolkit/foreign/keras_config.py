@@ -29,9 +29,9 @@ CALLED = {"keras", "keras.layers", "keras.models", "builtins", None, ""}  # modu
 INSIDE = ("keras.src.layers.", "keras.src.models.", "keras.src.ops.", "keras.ops.")
 TRAINING = ("_initializer", "_regularizer", "_constraint", "_regularizer_config")
 FLOATS = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
-DROPPED = {  # settings of Keras 2 that Keras 3 does not know, and the value that changes nothing
+DROPPED = {  # settings that no translation has, and the value that changes nothing
     "batch_input_shape": ..., "fused": ..., "implementation": ..., "input_dtype": ...,
-    "ragged": False, "renorm": False, "sparse": False, "time_major": False,
+    "ragged": False, "renorm": False, "sparse": False, "stateful": False, "time_major": False,
     "virtual_batch_size": None,
 }  # fmt: skip
 HARD = "hard_sigmoid"
@@ -135,8 +135,8 @@ class Checked:
                 f"Input {name!r} has shape {shape}: only the first axis may be free.",
                 f"Give its sizes: --shape {name}=1,… .",
             )
-        return {"batch_shape": [None, *sizes[1:]], "dtype": given.get("dtype", "float32"),
-                "name": name}  # fmt: skip
+        dtype = self.precision(name, given.get("dtype", "float32"))
+        return {"batch_shape": [None, *sizes[1:]], "dtype": dtype, "name": name}
 
     def precision(self, layer: str, dtype: Any) -> Any:
         """Single precision for every layer of floats; integers are left."""

@@ -16,8 +16,8 @@ from edge_targets.runtime.errors import EdgeError, IntegrityError, UnsupportedEr
 from toolkit.foreign.graph import Graph, UntranslatedError, Value
 from toolkit.foreign.keras_files import KerasFile
 from toolkit.foreign.keras_layers import translate
+from toolkit.foreign.keras_layers.base import array
 from toolkit.foreign.keras_layers.values import joined
-from toolkit.foreign.keras_layers.windows import pads
 from toolkit.onnx_graph import BATCH, OPSET
 
 MASKED = {"LSTM", "GRU", "SimpleRNN", "Bidirectional", "GlobalAveragePooling1D", "Attention",
@@ -45,7 +45,7 @@ def ready() -> None:
     Raises:
         UnsupportedError: this program runs Keras with another one already.
     """
-    os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ["KERAS_BACKEND"] = "torch"
     with quiet():
         import keras
     if keras.backend.backend() != "torch":
@@ -81,60 +81,6 @@ def build(file: KerasFile, config: Any, path: Path) -> Any:
             f"{path} cannot be rebuilt by Keras: {reason(error)}.",
             "Save the model again with Keras 3: model.save('model.keras').",
         ) from error
-
-
-def corrected(model: Any) -> tuple[str, ...]:
-    """Average pooling whose padding is uneven, as it is with TensorFlow and JAX.
-
-    On torch Keras repeats the border instead, and counts it: a fault of that backend alone.
-    """
-    found = []
-    for layer in model._flatten_layers():
-        if type(layer).__name__.startswith("AveragePooling") and uneven(layer):
-            object.__setattr__(layer, "call", average_without_padding(layer))
-            found.append(layer.name)
-    if not found:
-        return ()
-    return (
-        f"Averages at borders ({', '.join(found)}) are those of TensorFlow and JAX: Keras on torch "
-        "counts padding where it is uneven.",
-    )
-
-
-def uneven(layer: Any) -> bool:
-    if layer.padding != "same" or not layer._inbound_nodes:
-        return bool(layer.padding == "same")
-    shape = layer._inbound_nodes[0].input_tensors[0].shape
-    space = shape[1:-1] if layer.data_format == "channels_last" else shape[2:]
-    rank = len(space)
-    around = pads("same", space, layer.pool_size, layer.strides, [1] * rank)
-    return around[:rank] != around[rank:]
-
-
-def average_without_padding(layer: Any) -> Callable[..., Any]:
-    """Sums over counts of what lies inside the picture."""
-    import torch
-
-    last = layer.data_format == "channels_last"
-    rank = len(layer.pool_size)
-    pool = (torch.nn.functional.avg_pool1d, torch.nn.functional.avg_pool2d,
-            torch.nn.functional.avg_pool3d)[rank - 1]  # fmt: skip
-
-    def call(inputs: Any) -> Any:
-        x = torch.movedim(inputs, -1, 1) if last else inputs
-        sizes = [int(size) for size in x.shape[2:]]
-        around = pads("same", sizes, layer.pool_size, layer.strides, [1] * rank)
-        flat = [side for axis in reversed(range(rank)) for side in (around[axis],
-                                                                  around[axis + rank])]  # fmt: skip
-        ones = torch.ones_like(x[:1, :1])
-        sums, counts = (
-            pool(torch.nn.functional.pad(one, flat), layer.pool_size, layer.strides)
-            for one in (x, ones)
-        )
-        made = sums / counts
-        return torch.movedim(made, 1, -1) if last else made
-
-    return call
 
 
 def described(hdf5: bytes, config: Any) -> bytes:
@@ -178,7 +124,7 @@ def translated(model: Any, names: tuple[list[str], list[str]]) -> Any:
     sources = [graph.plain(value) for value in made]
     for source, name, tensor in zip(sources, names[1], model.outputs, strict=True):
         graph.give(source, name, names[0])
-        outputs.append(graph.end(name, "float32", tensor.shape))
+        outputs.append(graph.end(name, tensor.dtype, tensor.shape))
     taken = [graph.end(v.name, t.dtype, t.shape) for v, t in zip(inputs, model.inputs,
                                                                  strict=True)]  # fmt: skip
     return graph.model(taken, outputs)
@@ -276,3 +222,20 @@ def exported(model: Any, examples: list[NDArray[Any]], names: tuple[list[str], l
 def predicted(model: Any, inputs: list[Any]) -> Any:
     """What Keras itself answers, as in use and not in training."""
     return model(arranged(model, inputs), training=False)
+
+
+def asked(model: Any, inputs: list[NDArray[Any]], path: Path) -> list[NDArray[Any]]:
+    """The same as arrays, one for each output.
+
+    Raises:
+        UnsupportedError: Keras cannot compute it.
+    """
+    try:
+        return [np.asarray(array(answer)) for answer in ends(predicted(model, inputs))]
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # whatever a library raises for layers that do not fit
+        raise UnsupportedError(
+            f"{path} was rebuilt, but Keras cannot compute it: {reason(error)}.",
+            "Try model.predict where it was made, and save it again.",
+        ) from error

@@ -22,7 +22,7 @@ def rows(
         whole: columns whose pool is all there is, as of categories.
     """
     rng = np.random.default_rng(SEED)
-    scales = 10.0 ** rng.uniform(-2, 2, (ROWS, columns))
+    scales = 10.0 ** rng.uniform(-2, 1, (ROWS, columns))
     made = rng.standard_normal((ROWS, columns)) * scales
     for column, pool in pools.items():
         numbers = np.unique(np.asarray(pool, np.float64))[:MOST_POOL]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_targets.runtime.contract import Signature, TensorSpec
 from edge_targets.runtime.errors import UnsupportedError
 from toolkit.foreign import proof
+from toolkit.foreign.plain import plain
 from toolkit.onnx_graph import BATCH, OPSET, check, clean, written
 
 INPUT = "input"
@@ -74,7 +75,7 @@ def finished(graph: Any, table: Table, output: str, width: int) -> tuple[bytes, 
     made.CopyFrom(
         onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [BATCH, width])
     )
-    graph = raised(single_opsets(graph))
+    graph = raised(single_opsets(plain(graph)))
     check(graph)
     signature = Signature(
         (TensorSpec(INPUT, (-1, table.width), columns=table.columns),),
@@ -133,7 +134,7 @@ def prove(
         )
     notes = []
     if share < 1:
-        notes.append(f"{1 - share:.2%} of rows differ: thresholds in single precision.")
+        notes.append(f"{1 - share:.2%} of rows differ in single precision.")
     try:
         wanted = expected(gaps)
     except Exception:  # noqa: BLE001 - the library takes no gaps, and says so in its own way

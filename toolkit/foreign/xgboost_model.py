@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError, first_line
+from toolkit.foreign import ubjson
 from toolkit.foreign.ensembles import RAW, Ensemble, Tree, whole
 from toolkit.foreign.tables import INPUT
 
@@ -24,8 +25,25 @@ LOGIT = {"binary:logistic", "reg:logistic"}  # whose base is given as a share
 LOG = {name for name, after in AFTER.items() if after == "exp"}
 
 
-def opened(data: bytes, file: Path) -> tuple[Any, dict[str, Any]]:
-    """The booster, and what it writes of itself.
+def described(data: bytes, file: Path) -> dict[str, Any]:
+    """What a file says, in either form.
+
+    Raises:
+        IntegrityError: it is cut short, or neither.
+    """
+    text = data.lstrip()[:2].strip() == b"{" or data[1:2] == b'"'
+    try:
+        found = json.loads(data) if text else ubjson.read(data)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(
+            f"{file} is a damaged XGBoost file: {first_line(error)[:200]}.",
+            "Copy or save the model again.",
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def opened(facts: dict[str, Any], file: Path) -> tuple[Any, dict[str, Any]]:
+    """The booster, and what it writes of itself; the trees must have been looked at.
 
     Raises:
         IntegrityError: the library does not read it.
@@ -34,7 +52,7 @@ def opened(data: bytes, file: Path) -> tuple[Any, dict[str, Any]]:
 
     try:
         booster = xgboost.Booster({"nthread": 1})
-        booster.load_model(bytearray(data))
+        booster.load_model(bytearray(json.dumps(facts).encode()))
         booster.set_param({"nthread": 1})
         return booster, json.loads(bytes(booster.save_raw("json")))
     except (xgboost.core.XGBoostError, ValueError, TypeError, RecursionError) as error:

@@ -10,8 +10,8 @@ from toolkit.optimising import optimised
 class Onnx(Format):
     """Weights inside, a free batch dimension, and nothing but what is needed to run.
 
-    A file that is optimised for one kind of processor is not offered: it loads in half the time
-    (0.9 instead of 1.8 ms, a small network), predicts no faster, and is wrong elsewhere.
+    A file that is optimised for one kind of processor is not offered: it loads at most a few
+    milliseconds sooner, predicts no faster (benchmarks/bench_onnx.py), and is wrong elsewhere.
     """
 
     title = "ONNX"

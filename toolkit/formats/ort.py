@@ -13,8 +13,9 @@ from toolkit.optimising import optimised
 from toolkit.ort_file import ordered
 
 SLOWER = (
-    "Optimised for no processor in particular, so that it runs on all: it loads in half the time "
-    "of the ONNX file, but convolutions and int8 take up to 5 times as long on a full runtime."
+    "Optimised for no processor in particular, so that it runs on all: it loads a little faster "
+    "than the ONNX file, but on a full runtime convolutions take 2 to 3 times as long, and int8 "
+    "up to 5 times."
 )
 
 

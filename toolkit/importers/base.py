@@ -123,9 +123,14 @@ class Importer(ABC):
 
 
 def labelled(signature: Signature) -> Signature:
-    """A single (batch, classes) output is taken for class scores, numbered from 0."""
+    """A single (batch, classes) output is taken for class scores, numbered from 0.
+
+    One of the input's own shape is not: that is what an autoencoder gives back.
+    """
     output = signature.outputs[0]
     if len(signature.outputs) != 1 or len(output.shape) != 2 or output.shape[1] < 2:
+        return signature
+    if output.shape in [spec.shape for spec in signature.inputs]:
         return signature
     return Signature(
         signature.inputs, signature.outputs, tuple(str(i) for i in range(output.shape[1]))

@@ -39,17 +39,10 @@ class Keras(Importer):
         return source.head.startswith(HDF5) or source.members >= MEMBERS
 
     def read(self, source: Source, given: Given, job: Job) -> Found:
+        from toolkit.foreign.keras_borders import corrected
         from toolkit.foreign.keras_config import Checked
         from toolkit.foreign.keras_files import read_keras
-        from toolkit.foreign.keras_layers.base import array
-        from toolkit.foreign.keras_model import (
-            build,
-            corrected,
-            ends,
-            predicted,
-            quiet,
-            ready,
-        )
+        from toolkit.foreign.keras_model import asked, build, quiet, ready
 
         file = source.path
         job.step("import Keras", 0, STEPS)
@@ -65,7 +58,7 @@ class Keras(Importer):
             averages = corrected(model)
             signature = signature_of(model)
             examples = examples_of(model, signature)
-            expected = [array(answer) for answer in ends(predicted(model, examples))]
+            expected = asked(model, examples, file)
             graph, notes = graph_of(model, signature, examples, file)
         job.step("import Keras", 3, STEPS)
         data = written(clean(graph))
@@ -117,17 +110,19 @@ def spec(tensor: Any, name: str) -> TensorSpec:
 
 def examples_of(model: Any, signature: Signature) -> list[NDArray[Any]]:
     """Seeded inputs; where they are rows of an embedding, ones that it has."""
+    tables = [one for one in model._flatten_layers() if type(one).__name__ == "Embedding"]
     rows = {
-        layer._inbound_nodes[0].input_tensors[0]._keras_history.operation.name: layer.input_dim
-        for layer in model.layers
-        if type(layer).__name__ == "Embedding"
+        one._inbound_nodes[0].input_tensors[0]._keras_history.operation.name: one.input_dim
+        for one in tables
+        if one in model.layers
     }
-    fewest = min(rows.values(), default=2)
+    fewest = min((one.input_dim for one in tables), default=2)
+    inner = len(tables) > len(rows)  # a table inside another layer: who fills it is not known
     rng = np.random.default_rng(proof.SEED)
     made: list[NDArray[Any]] = []
     for taken in signature.inputs:
         shape = (proof.ITEMS, *taken.shape[1:])
-        whole = taken.name in rows or not taken.dtype.startswith("float")
+        whole = inner or taken.name in rows or not taken.dtype.startswith("float")
         numbers = rng.integers(0, rows.get(taken.name, fewest), shape) if whole else (
             rng.standard_normal(shape)
         )  # fmt: skip
@@ -171,7 +166,9 @@ def preparing(layers: list[Any]) -> tuple[str, ...]:
     for layer in layers:
         kind = type(layer).__name__
         if kind == "Rescaling":
-            kind += f" (times {layer.scale}, plus {layer.offset})"
+            pixels = isinstance(layer.scale, float) and 1 / 260 < layer.scale < 1 / 120
+            likely = "; inputs are likely pixels, 0 to 255" if pixels else ""
+            kind += f" (times {layer.scale}, plus {layer.offset}{likely})"
         if type(layer).__name__ in PREPARING:
             found.append(f"{kind} is part of the model: give it inputs as they are.")
     return tuple(found)

@@ -7,6 +7,7 @@ from toolkit.opening.kinds import is_saved_model
 from toolkit.opening.opened import taken_over
 
 FIELDS = {0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42}  # tags of ModelProto's fields 2 to 8
+SAFETENSORS = b"\0\0\0\0{"  # the end of the length before its header, and that one's start
 
 
 class Onnx(Importer):
@@ -19,7 +20,7 @@ class Onnx(Importer):
         head = source.head
         # protobuf: field 1 (ir_version), a small number, then another known field of ModelProto
         known = len(head) > 3 and head[0] == 0x08 and head[1] < 0x20 and head[2] in FIELDS
-        return known and not is_saved_model(head)
+        return known and not is_saved_model(head) and head[4:9] != SAFETENSORS
 
     def read(self, source: Source, given: Given, job: Job) -> Found:
         return taken_over(decode(source.path.read_bytes()), source.path, given, job)

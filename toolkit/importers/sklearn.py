@@ -28,7 +28,8 @@ REVIEWED = {  # beside what skops trusts itself: data without code that is built
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.metrics._dist_metrics.ManhattanDistance64",
     "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.metrics._scorer._PassthroughScorer", "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
     "sklearn.neighbors._ball_tree.BallTree", "sklearn.neighbors._ball_tree.BallTree64",
     "sklearn.neighbors._kd_tree.KDTree", "sklearn.neighbors._kd_tree.KDTree64",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
@@ -101,9 +102,9 @@ def loaded(file: Path) -> tuple[Any, tuple[str, ...]]:
     Raises:
         UnsupportedError: names the types that were not.
     """
-    import skops.io
-
     refuse_bomb(file)
+    import skops.io  # seconds: not before it is known to be an archive
+
     try:
         unknown = set(skops.io.get_untrusted_types(file=file)) - REVIEWED
         if unknown:

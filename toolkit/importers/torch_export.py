@@ -18,7 +18,7 @@ class TorchExport(Importer):
     """Exported programs, without anything that would have to be unpickled; names are kept."""
 
     title = "torch.export (.pt2)"
-    memory_bytes = 4 * GIB
+    memory_bytes = 2 * GIB
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.importers.base import GIB, Found, Given, Importer, Source
+from toolkit.importers.base import Found, Given, Importer, Source
 from toolkit.onnx_graph import BATCH, OPSET, decode
 from toolkit.opening.archive import damaged, inside
 from toolkit.opening.exporting import quiet, untranslatable
@@ -25,7 +25,6 @@ class TorchScript(Importer):
     """Traced and scripted programs; a scripted one does not say its inputs' sizes: give them."""
 
     title = "TorchScript"
-    memory_bytes = 4 * GIB
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from edge_targets.runtime.contract import Signature, TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.importers.base import GIB, Found, Given, Importer, Source, labelled, layout_of
+from toolkit.importers.base import Found, Given, Importer, Source, labelled, layout_of
 from toolkit.model import Model, refuse_huge
 from toolkit.networks import Network, networks
 from toolkit.opening.archive import damaged, inside, members
@@ -29,7 +29,6 @@ class TorchWeights(Importer):
     """Weights for one of our networks, which is named beside them; it can be trained further."""
 
     title = "torch weights (state_dict, safetensors)"
-    memory_bytes = 3 * GIB
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

@@ -1,9 +1,10 @@
 """XGBoost's own files, JSON and UBJSON."""
 
-import json
 import re
+from pathlib import Path
+from typing import Any
 
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError, first_line
+from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.importers.base import Found, Given, Importer, Source
 from toolkit.model import Model
@@ -27,33 +28,21 @@ class XGBoost(Importer):
 
     def read(self, source: Source, given: Given, job: Job) -> Found:
         from toolkit.foreign import samples, tables
-        from toolkit.foreign.xgboost_model import expected, opened, translated
+        from toolkit.foreign.xgboost_model import described, expected, opened, translated
 
         file = source.path
         job.step("import XGBoost", 0, STEPS)
-        data = file.read_bytes()
-        if TEXT.match(data):
-            try:
-                data = json.dumps(json.loads(data)).encode()
-            except (ValueError, RecursionError) as error:
-                raise IntegrityError(
-                    f"{file} is no complete JSON: {first_line(error)}.", "Copy the file again."
-                ) from error
         with tables.quiet():
-            booster, facts = opened(data, file)
-            job.step("import XGBoost", 1, STEPS)
+            facts = described(file.read_bytes(), file)
             try:
+                translated(facts, columns_of(facts, file), file)  # the library trusts what it reads
+                booster, facts = opened(facts, file)
+                job.step("import XGBoost", 1, STEPS)
                 learner = facts["learner"]
                 objective = learner["objective"]["name"]
-                width = int(learner["learner_model_param"]["num_feature"])
-                names = learner.get("feature_names") or []
-                if not 0 < width <= MOST_COLUMNS or len(names) not in {0, width}:
-                    raise UnsupportedError(
-                        f"{file} takes {width:,} columns and names {len(names):,}.",
-                        f"Train it on 1 to {MOST_COLUMNS:,} columns.",
-                    )
+                width, names = columns_of(facts, file), learner.get("feature_names") or []
                 output, graph, trees = translated(facts, width, file)
-            except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise IntegrityError(
                     f"{file} is a damaged XGBoost file: {type(error).__name__} in its description.",
                     "Copy or save the model again.",
@@ -71,6 +60,19 @@ class XGBoost(Importer):
             metadata={"framework": f"xgboost {version}", "objective": objective},
             notes=(*notes, *said(objective, trees.after, learner.get("attributes", {}))),
         )
+
+
+def columns_of(facts: dict[str, Any], file: Path) -> int:
+    """How many columns the model takes."""
+    learner = facts["learner"]
+    width = int(learner["learner_model_param"]["num_feature"])
+    names = learner.get("feature_names") or []
+    if not 0 < width <= MOST_COLUMNS or len(names) not in {0, width}:
+        raise UnsupportedError(
+            f"{file} takes {width:,} columns and names {len(names):,}.",
+            f"Train it on 1 to {MOST_COLUMNS:,} columns.",
+        )
+    return width
 
 
 def said(objective: str, after: str, attributes: dict[str, str]) -> tuple[str, ...]:

@@ -15,7 +15,17 @@ from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import UnsupportedError
 from toolkit.onnx_graph import BATCH, shape_of
 from toolkit.opening.constants import rewritings, watched
-from toolkit.opening.running import Arrays, RefusedError, alike, loaded, run, share_of, tried
+from toolkit.opening.running import (
+    Arrays,
+    RefusedError,
+    Tolerance,
+    alike,
+    drawn,
+    loaded,
+    run,
+    tolerance_of,
+    tried,
+)
 
 PROBES = (2, 3)  # items at once: one would not show a fixed batch, two might be a coincidence
 
@@ -43,11 +53,11 @@ def freed(model: Any, specs: Sequence[TensorSpec], size: int, file: Path) -> tup
     Raises:
         UnsupportedError: names the operator that holds the batch.
     """
-    share = share_of(model.graph)
+    bound = tolerance_of(model.graph)
     if not size:
         runtime = loaded(model)
         try:
-            return model, mixing(one_by_one(runtime, specs, 1), runtime, share)
+            return model, mixing(one_by_one(runtime, specs, 1), runtime, bound)
         except RefusedError:
             size = 1  # it may be free by name only: then it is made so
     try:
@@ -59,7 +69,7 @@ def freed(model: Any, specs: Sequence[TensorSpec], size: int, file: Path) -> tup
     try:
         for candidate in candidates(model, feeds, size):
             try:
-                wrong = difference(loaded(candidate), feeds, expected, share)
+                wrong = difference(loaded(candidate), feeds, expected, bound)
             except RefusedError as error:
                 why, where = str(error), error.where
                 continue
@@ -80,29 +90,32 @@ def candidates(model: Any, feeds: Arrays, size: int) -> Iterator[Any]:
 
 def one_by_one(runtime: Any, specs: Sequence[TensorSpec], size: int) -> tuple[Arrays, Arrays]:
     """Drawn items and their answers, given to the runtime `size` at a time."""
-    count = -(-max(PROBES) // size) * size
     feeds, first = tried(runtime, specs, size)
+    counted = [values.max() for values in feeds.values() if values.dtype.kind == "i"]
     parts, answers = [feeds], [first]
-    for turn in range(1, count // size):
-        # another order of the same values: other items, and none that the graph would refuse
-        rng = np.random.default_rng(turn)
-        shuffled = {name: rng.permuted(values.reshape(-1)) for name, values in feeds.items()}
-        part = {name: shuffled[name].reshape(values.shape) for name, values in feeds.items()}
-        parts.append(part)
-        answers.append(run(runtime, part))
+    for turn in range(1, turns(size)):
+        parts.append(drawn(specs, size, 1 + int(max(counted, default=0)), turn))
+        answers.append(run(runtime, parts[-1]))
     return joined(parts), joined(answers)
 
 
+def turns(size: int) -> int:
+    """How often a batch of this size is run: for enough items, and for two batches to compare."""
+    return max(2, -(-max(PROBES) // size))
+
+
 def joined(parts: Sequence[Arrays]) -> Arrays:
-    return {
-        name: np.concatenate([part[name] for part in parts])
-        if parts[0][name].ndim
-        else parts[0][name]
-        for name in parts[0]
-    }
+    """Batches one after the other; `RefusedError` where the shape depends on what is in them."""
+    found = {}
+    for name, first in parts[0].items():
+        if any(part[name].shape != first.shape for part in parts):
+            said = f"how much {name!r} holds depends on the values of the inputs"
+            raise RefusedError(ValueError(said))
+        found[name] = np.concatenate([part[name] for part in parts]) if first.ndim else first
+    return found
 
 
-def mixing(singles: tuple[Arrays, Arrays], runtime: Any, share: float) -> list[str]:
+def mixing(singles: tuple[Arrays, Arrays], runtime: Any, bound: Tolerance) -> list[str]:
     """What to know of a graph that takes any batch; `RefusedError` where it does not."""
     feeds, expected = singles
     for items in PROBES:
@@ -111,16 +124,18 @@ def mixing(singles: tuple[Arrays, Arrays], runtime: Any, share: float) -> list[s
             if answer.shape != (items, *expected[name].shape[1:]):
                 said = f"{items} items give {name!r} shape {list(answer.shape)}"
                 raise RefusedError(ValueError(said))
-    if all(alike(found[name], expected[name][:items], share) for name in found):
+    if all(alike(found[name], expected[name][:items], bound) for name in found):
         return []
-    return ["It answers otherwise when it is given several items at once: it mixes them."]
+    return [
+        "It answers otherwise when it is given several items at once: it mixes them, or draws lots."
+    ]
 
 
 def refuse_other_outputs(expected: Arrays, size: int, file: Path) -> None:
-    turns = -(-max(PROBES) // size)
+    times = turns(size)
     for name, answer in expected.items():
-        if not answer.ndim or answer.shape[0] != size * turns:
-            shape = [answer.shape[0] // turns, *answer.shape[1:]] if answer.ndim else []
+        if not answer.ndim or answer.shape[0] != size * times:
+            shape = [answer.shape[0] // times, *answer.shape[1:]] if answer.ndim else []
             raise UnsupportedError(
                 f"{file} does not run with a batch of any size: its output {name!r} has shape "
                 f"{shape}, without the batch as first axis.",
@@ -140,7 +155,7 @@ def unfixed(model: Any) -> Any:
     return loose
 
 
-def difference(runtime: Any, feeds: Arrays, expected: Arrays, share: float) -> str:
+def difference(runtime: Any, feeds: Arrays, expected: Arrays, bound: Tolerance) -> str:
     """What is wrong with the answers to two and three items at once; empty where nothing is."""
     for items in PROBES:
         found = run(runtime, {name: values[:items] for name, values in feeds.items()})
@@ -148,7 +163,7 @@ def difference(runtime: Any, feeds: Arrays, expected: Arrays, share: float) -> s
             right = expected[name][:items]
             if answer.shape != right.shape:
                 return f"{items} items give {name!r} shape {list(answer.shape)}"
-            if not alike(answer, right, share):
+            if not alike(answer, right, bound):
                 return f"{items} items at once give {name!r} other values than one by one"
     return ""
 
@@ -159,16 +174,15 @@ def parted(model: Any, candidate: Any, feeds: Arrays, size: int) -> str:
         {name: values[i * size : (i + 1) * size] for name, values in feeds.items()}
         for i in range(2)
     ]
-    if any(not values.size for values in halves[1].values()):
-        return ""
     try:
         before = [run(loaded(watched(model), optimised=False), half) for half in halves]
         after = run(loaded(watched(candidate), optimised=False), joined(halves))
-    except RefusedError:
+    except (RefusedError, UnsupportedError):
         return ""  # a name for the error is a courtesy
     for node in model.graph.node:
         for name in node.output:
-            if name in after and name in before[0] and not follows(after[name], before, name):
+            known = isinstance(after.get(name), np.ndarray) and name in before[0]
+            if known and not follows(after[name], before, name):
                 return f"{node.op_type} (node {node.name!r})"
     return ""
 

@@ -5,14 +5,14 @@ far: the rules then say what each operator makes of it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import chain, combinations, islice
 from typing import Any
 
 from toolkit.opening.ends import drop_unneeded
-from toolkit.opening.rules import RULES
-from toolkit.opening.running import Arrays, loaded, run
+from toolkit.opening.rules import rules_for
+from toolkit.opening.running import Arrays, RefusedError, loaded, run
 from toolkit.opening.work import Doubt, Work
 
 ROUNDS = 64  # of inference: each sees past the shapes that the one before has freed
@@ -31,7 +31,10 @@ def rewritings(loose: Any, model: Any, feeds: Arrays, size: int) -> Iterator[Any
         RefusedError: the runtime does not run the graph as it was.
     """
     one = {name: values[:size] for name, values in feeds.items()}
-    values = {**run(loaded(watched(model), optimised=False), one), **one, **stored_in(model)}
+    ruled = [node for node in model.graph.node if node.op_type in rules_for(size)]
+    touched = {name for node in ruled for name in (*node.input, *node.output)}
+    seen = run(loaded(watched(model, touched), optimised=False), one)
+    values = {**seen, **one, **stored_in(model)}
     fixed, stored = (independent(model.graph, shapes) for shapes in (True, False))
     opset = next(o.version for o in model.opset_import if o.domain in STANDARD)
     work = Work(loose.graph, opset, values, fixed, stored, {}, size)
@@ -51,7 +54,7 @@ def rewritten(loose: Any, known: Work) -> tuple[Any, set[Doubt]]:
         found.CopyFrom(loose)
         work = replace(known, graph=found.graph, axes=axes, doubts=set())
         for node in list(found.graph.node):
-            rule = RULES.get(node.op_type)
+            rule = rules_for(work.size).get(node.op_type)
             if rule and node.domain in STANDARD:
                 rule(work, node)
         after = found.SerializeToString(deterministic=True)
@@ -62,8 +65,8 @@ def rewritten(loose: Any, known: Work) -> tuple[Any, set[Doubt]]:
     return found, work.doubts
 
 
-def watched(model: Any) -> Any:
-    """The same graph, giving the result of every node."""
+def watched(model: Any, names: Collection[str] | None = None) -> Any:
+    """The same graph, giving the results of these names as well; of all, where none are said."""
     from onnx import ValueInfoProto
 
     open_ = type(model)()
@@ -71,7 +74,7 @@ def watched(model: Any) -> Any:
     known = {value.name for value in [*open_.graph.output, *open_.graph.input]}
     for node in open_.graph.node:
         for name in node.output:
-            if name and name not in known:
+            if name and name not in known and (names is None or name in names):
                 open_.graph.output.append(ValueInfoProto(name=name))
     return open_
 
@@ -97,7 +100,11 @@ def independent(graph: Any, shapes: bool) -> frozenset[str]:
 
 
 def batch_axes(model: Any) -> dict[str, int]:
-    """The axis of unknown size of each value that has exactly one."""
+    """The axis of unknown size of each value that has exactly one.
+
+    Raises:
+        RefusedError: the types in the graph contradict each other.
+    """
     import onnx
     from onnx import TensorProto, helper
 
@@ -112,7 +119,10 @@ def batch_axes(model: Any) -> dict[str, int]:
     for value in light.graph.output:
         value.type.tensor_type.ClearField("shape")
     light.ir_version = max(light.ir_version, 4)
-    inferred = onnx.shape_inference.infer_shapes(light, data_prop=True)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(light, data_prop=True)
+    except Exception as error:  # a C++ library: its errors share no base
+        raise RefusedError(error) from error
     found = {}
     for value in [*inferred.graph.value_info, *inferred.graph.input]:
         if value.type.tensor_type.elem_type == TensorProto.UNDEFINED:

@@ -27,7 +27,7 @@ def settle(graph: Any, where: str) -> list[str]:
     Raises:
         UnsupportedError: an input or output that is no such tensor.
     """
-    notes = [*without_maps(graph), *without_strings(graph)]
+    notes = [*without_doubles(graph), *without_maps(graph), *without_strings(graph)]
     drop_unneeded(graph)
     stored = {tensor.name for tensor in graph.initializer}
     taken = [value for value in graph.input if value.name not in stored]
@@ -42,6 +42,25 @@ def settle(graph: Any, where: str) -> list[str]:
     for value in [*graph.input, *graph.output]:
         refuse_untyped(value)
     return [*notes, *with_known_types(graph)]
+
+
+def name_nodes(graph: Any) -> None:
+    """Every node gets a name of its own: errors speak of it, and the runtime asks for it."""
+    seen: set[str] = set()
+    for index, node in enumerate(nodes_of(graph)):
+        name = node.name or f"{node.op_type}_{index}"
+        node.name = name if name not in seen else f"{name}_{index}"
+        seen.add(node.name)
+
+
+def without_doubles(graph: Any) -> list[str]:
+    """An output that is listed twice is one output."""
+    kept = list({value.name: value for value in graph.output}.values())
+    if len(kept) == len(graph.output):
+        return []
+    del graph.output[:]
+    graph.output.extend(kept)
+    return ["An output that it lists twice is one output now."]
 
 
 def kind_of(value: Any) -> str:

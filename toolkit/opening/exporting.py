@@ -1,6 +1,7 @@
 """From torch to ONNX, for programs that were made elsewhere."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,10 @@ def exported(program: Any, file: Path) -> Any:
 
 def untranslatable(file: Path, error: Exception) -> UnsupportedError:
     cause = error.__cause__ or error
-    return UnsupportedError(
-        f"{file} cannot be exported to ONNX: {first_line(cause)[:300]}.",
-        "Build the model from standard torch layers, without branches that depend on values.",
-    )
+    said = first_line(cause)[:300]
+    if node := re.search(r"node %?(\w+) .*?target=(?:torch\.ops\.)?([\w.]+)", str(cause)):
+        said = f"{node[2]} (node {node[1]!r}) has no translation"
+    hint = "Build the model from standard torch layers, without branches that depend on values."
+    if "quantized" in said:
+        hint = "Export the model as it was before it was quantized; it can be quantized here."
+    return UnsupportedError(f"{file} cannot be exported to ONNX: {said}.", hint)

@@ -58,8 +58,8 @@ def tensors_of(graph: Any, functions: Any = ()) -> Iterator[Any]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-            inside = [attribute.g] if attribute.HasField("g") else []
-            for inner in (*inside, *attribute.graphs):
+            body = [attribute.g] if attribute.HasField("g") else []
+            for inner in (*body, *attribute.graphs):
                 yield from inner.initializer
 
 

@@ -53,9 +53,11 @@ def candidates(metadata: Mapping[str, str], model: Any) -> Iterable[tuple[str, t
             yield f"its metadata {words[name]!r}", labels
     for node in nodes_of(model.graph):
         for attribute in node.attribute:
-            if attribute.name.startswith("classlabels_") and attribute.strings:
-                texts = tuple(text.decode(errors="replace") for text in attribute.strings)
-                yield f"its node {node.op_type}", usable(texts)
+            if attribute.name.startswith("classlabels_"):
+                texts = [text.decode(errors="replace") for text in attribute.strings]
+                texts += [str(number) for number in attribute.ints]
+                if labels := usable(tuple(texts)):
+                    yield f"its node {node.op_type}", labels
 
 
 def labels_in(text: str) -> tuple[str, ...]:

@@ -59,12 +59,14 @@ def settled(graph: Any, file: Path, given: Given) -> tuple[Any, list[str]]:
     notes = []
     if held := external.inline(model, file):
         notes.append(f"Its {held:,} bytes of weights in another file are inside now.")
+    ends.name_nodes(model.graph)
     blockers.refuse_unknown(model, file)
     versions.refuse_unborn(model, file)
     versions.fit_file_version(model)
     sizes.add_missing(model.graph, given.shapes)
     check(model)
     model = versions.inlined(model)
+    ends.name_nodes(model.graph)  # once more: the bodies of functions repeat theirs
     notes += ends.settle(model.graph, str(file))
     model.ir_version = max(model.ir_version, IR_VERSION)  # before, weights had to be inputs
     notes += sizes.fix(model.graph, given.shapes, str(file))

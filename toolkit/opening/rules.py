@@ -125,8 +125,6 @@ def free_grid(work: Work, node: Any) -> None:
 
 def free_rows(work: Work, node: Any) -> None:
     """A constant with the same row for each item of the batch needs one row: it broadcasts."""
-    if work.size == 1:
-        return
     moving = [name for name in node.input if name and name not in work.stored]
     rank = work.values[node.output[0]].ndim
     for index, name in enumerate(node.input):
@@ -145,7 +143,7 @@ def repeat(work: Work, node: Any, index: int, axis: int) -> None:
 
     value = work.values[node.input[index]]
     fits = axis < value.ndim and value.shape[axis] == work.size and equal(value, axis)
-    name = f"{node.output[0]}_each_{index}"
+    name = f"{node.name}_each_{index}"
     if (
         not fits
         or work.opset < SHAPE_PART
@@ -177,7 +175,9 @@ def equal(value: NDArray[Any], axis: int) -> bool:
     return bool((value == value.take([0], axis)).all())
 
 
-RULES: dict[str, Callable[[Work, Any], None]] = {
+Rule = Callable[[Work, Any], None]
+
+RULES: dict[str, Rule] = {
     "Reshape": free_reshape,
     "Expand": free_expand,
     "Slice": free_slice,
@@ -185,7 +185,9 @@ RULES: dict[str, Callable[[Work, Any], None]] = {
     "Concat": free_concat,
     "GridSample": free_grid,
     **dict.fromkeys(STATES, free_states),
-    **dict.fromkeys(
-        ("Add", "Sub", "Mul", "Div", "Where", "MatMul", "Pow", "Max", "Min"), free_rows
-    ),
 }
+
+
+def rules_for(size: int) -> dict[str, Rule]:
+    """By operator; a row for one item broadcasts as it is."""
+    return RULES if size == 1 else {**RULES, **dict.fromkeys(BROADCAST, free_rows)}

@@ -4,24 +4,52 @@ The inputs are drawn, not zeros: a graph that mixes its items, or a converter th
 answer, shows only where items differ.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import TensorSpec
+from edge_targets.runtime.errors import UnsupportedError
 from toolkit.onnx_graph import written
 
 Arrays = dict[str, NDArray[Any]]
 
 WORDS = 300  # characters of a reason that a person still reads
 IDS = (100, 4, 2, 1)  # below which integers are drawn: they may count into a table of any size
-# of an output's spread: kernels sum in another order for another number of items
-CLOSE = 1e-4
-ROUNDED = 0.99  # of a quantized graph's values are close; the others fell on the next step
+STARVED = re.compile(r"bad_alloc|Failed to allocate memory")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """When two answers are the same.
+
+    Attributes:
+        close: largest difference, as a share of an output's spread.
+        share: of the values that must be so close.
+    """
+
+    close: float = 1e-4  # kernels sum in another order for another number of items
+    share: float = 1.0
+
+
+EXACT = Tolerance()
+ROUNDED = Tolerance(share=0.99)  # of a quantized graph: some values fall on the next step
+# rounded by the largest value of all items that are given at once
+SCALED = Tolerance(close=0.1, share=0.99)
+
+
+def starved(error: Exception) -> UnsupportedError | None:
+    """What to say where the memory that a reader may take was not enough."""
+    if not STARVED.search(str(error)):
+        return None
+    return UnsupportedError(
+        f"The model needs more memory to run than it may take here: {reason(error)}.",
+        "It is too large for a device, or damaged: make it smaller, or export it again.",
+    )
 
 
 class RefusedError(Exception):
@@ -53,7 +81,7 @@ def session(data: bytes, optimised: bool = True) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise RefusedError(error) from error
+        raise starved(error) or RefusedError(error) from error
 
 
 def loaded(graph: Any, optimised: bool = True) -> Any:
@@ -86,7 +114,7 @@ def run(runtime: Any, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
     try:
         return dict(zip(names, runtime.run(names, taken), strict=True))
     except Exception as error:
-        raise RefusedError(error) from error
+        raise starved(error) or RefusedError(error) from error
 
 
 def tried(runtime: Any, specs: Sequence[TensorSpec], items: int) -> tuple[Arrays, Arrays]:
@@ -106,7 +134,7 @@ def tried(runtime: Any, specs: Sequence[TensorSpec], items: int) -> tuple[Arrays
     return feeds, run(runtime, feeds)
 
 
-def alike(found: NDArray[Any], expected: NDArray[Any], share: float = 1) -> bool:
+def alike(found: NDArray[Any], expected: NDArray[Any], bound: Tolerance = EXACT) -> bool:
     """Whether two answers are the same, but for the order in which numbers were summed."""
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return False
@@ -117,21 +145,20 @@ def alike(found: NDArray[Any], expected: NDArray[Any], share: float = 1) -> bool
     close = np.isclose(
         found.astype(np.float64),
         expected.astype(np.float64),
-        rtol=CLOSE,
-        atol=CLOSE * spread,
+        rtol=bound.close,
+        atol=bound.close * spread,
         equal_nan=True,
     )
-    return float(close.mean()) >= share
+    return float(close.mean()) >= bound.share
 
 
-def share_of(graph: Any) -> float:
-    """How many values of a graph's answers must be close."""
-    rounds = any("Quantize" in node.op_type or "Integer" in node.op_type for node in graph.node)
-    return ROUNDED if rounds or any(n.op_type.startswith("QLinear") for n in graph.node) else 1.0
-
-
-def values_in(specs: Sequence[TensorSpec]) -> int:
-    return max(math.prod(spec.shape[1:]) for spec in specs)
+def tolerance_of(graph: Any) -> Tolerance:
+    """How closely the answers of a graph to several items are those to each of them."""
+    used = {node.op_type for node in graph.node}
+    if any("DynamicQuantize" in name for name in used):
+        return SCALED
+    rounds = any("Quantize" in name or "QLinear" in name for name in used)
+    return ROUNDED if rounds else EXACT
 
 
 def reason(error: BaseException) -> str:

@@ -87,11 +87,11 @@ def refuse_free(graph: Any, where: str) -> None:
             "Say the sizes, batch first: " + " ".join(example(value) for value in free) + ".",
         )
     for value in graph.input:
-        shape = shape_of(value)
-        if math.prod(shape[1:]) > MOST_VALUES:
+        batch, *sizes = shape_of(value)
+        if math.prod(sizes) * max(batch, 1) > MOST_VALUES:
+            many = "values an item" if math.prod(sizes) > MOST_VALUES else "values a batch"
             raise UnsupportedError(
-                f"{value.name!r} has shape {words(value)}: more than {MOST_VALUES:,} values an "
-                "item.",
+                f"{value.name!r} has shape {words(value)}: more than {MOST_VALUES:,} {many}.",
                 "Export the model with smaller inputs and outputs.",
             )
 

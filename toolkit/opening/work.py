@@ -46,6 +46,6 @@ class Work:
         """Give one node a constant of its own."""
         from onnx import numpy_helper
 
-        name = f"{node.output[0]}_free_{index}"
+        name = f"{node.name}_free_{index}"
         self.graph.initializer.append(numpy_helper.from_array(value, name))
         node.input[index] = name

@@ -42,7 +42,7 @@ class Imported(Result):
 
     Attributes:
         format: the importer that read it.
-        opset: that the file was written in; 0 where it has none.
+        opset: that the file was written in; null where it has none.
         layout: of pictures it takes: `NCHW`, `NHWC`, or empty where that is not known.
         operators: how often each occurs in the graph.
         metadata: what the file says of itself.
@@ -52,7 +52,7 @@ class Imported(Result):
     name: str
     format: str
     parameters: int
-    opset: int
+    opset: int | None
     layout: str
     inputs: tuple[InputInfo, ...]
     outputs: tuple[InputInfo, ...]
@@ -75,6 +75,8 @@ class NodeInfo:
         bits: of a stored weight; 0 without weights.
     """
 
+    hidden: ClassVar = frozenset({"inputs", "outputs", "attributes", "weights", "dtype"})
+
     name: str
     op: str
     inputs: tuple[str, ...]
@@ -96,19 +98,18 @@ class Inspected(Result):
     Attributes:
         subject: the file or the name that was asked for.
         size_bytes: of the file.
+        opset: that it is written in; null where it has none.
         macs: multiply-accumulate operations of one prediction.
         fits: whether it can be compiled, format by format.
         nodes: every operator, in order; empty unless it was asked for.
     """
-
-    hidden: ClassVar = frozenset({"nodes"})
 
     subject: str
     format: str
     size_bytes: int
     parameters: int
     macs: int
-    opset: int
+    opset: int | None
     layout: str
     inputs: tuple[InputInfo, ...]
     outputs: tuple[InputInfo, ...]
@@ -175,8 +176,8 @@ class LayerPair:
     paired_by: str
     shape_first: str
     shape_second: str
-    bits_first: int
-    bits_second: int
+    bits_first: int | None
+    bits_second: int | None
     weight_error: float | None
     output_error: float | None
 

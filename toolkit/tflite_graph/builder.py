@@ -31,7 +31,6 @@ class Builder(Facts):
             one of whatever has not four axes. What the file holds as int8 codes is here under
             the name of the real numbers that they stand for.
         shapes: what the file says of a named value.
-        codes: names of real numbers that come from codes.
         notes: what whoever imports the file should know.
     """
 
@@ -39,7 +38,6 @@ class Builder(Facts):
     stored: dict[str, Array] = field(default_factory=dict)
     values: dict[tuple[int, Layout], str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    codes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     scope: str = ""
     opset: int = OPSET
@@ -116,7 +114,6 @@ class Builder(Facts):
         self.nodes += nodes
         self._taken |= {node.name for node in nodes} | {o for node in nodes for o in node.output}
         self.shapes[name] = tuple(shape)
-        self.codes.add(name)
         return name
 
     def need_opset(self, version: int) -> None:

@@ -1,5 +1,6 @@
 """Dense layers and products of matrices."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,7 +24,9 @@ def dense(builder: Builder, operation: Operation) -> None:
     batch = builder.batch(builder.place(operation, 0))
     if batch == len(source.shape) - 1:
         builder.axis(operation, -1)  # it is along the batch, and refused
-    rows = int(np.prod(source.shape)) // weights.shape[1]
+    rows = math.prod(target[:-1])
+    if math.prod(source.shape) != rows * weights.shape[1]:
+        raise damaged(f"{operation.code} has weights for another input")
     x = builder.take(operation, 0)
     is_dynamic = dynamic(builder, operation, weights)
     if len(target) == 2 or source.quantized:
@@ -60,7 +63,7 @@ def product(
         return matrix(builder, operation, x, shape, True)
     weights, source = weights_of(builder, operation, 1), builder.tensor(operation, 0)
     inputs = [x, stored_weight(builder, weights, (0, 1))]
-    inputs.append(stored_bias(builder, operation, 2, source, weights, x))
+    inputs.append(stored_bias(builder, operation, 2, source, weights))
     return builder.emit("Gemm", [name for name in inputs if name], shape, transB=1)
 
 
@@ -75,7 +78,7 @@ def matrix(
         made = builder.emit("MatMul", [x, stored_weight(builder, weights, (1, 0))], shape)
     if not builder.has(operation, 2):
         return made
-    bias = stored_bias(builder, operation, 2, source, weights, made)
+    bias = stored_bias(builder, operation, 2, source, weights)
     return builder.emit("Add", [made, bias], shape)
 
 
@@ -85,6 +88,10 @@ def measured(builder: Builder, x: str, weights: Tensor, shape: tuple[int, ...]) 
 
     assert weights.data is not None
     assert weights.scales is not None
+    builder.notes.append(
+        "The range of what dense layers take is measured over all items given at once; one at a "
+        "time they answer as in TFLite, which takes no more."
+    )
     given = builder.shapes.get(x, ())
     codes, step, zero = builder.emit_many("DynamicQuantizeLinear", [x], [given, (), ()])
     name = f"{builder.scope}.weight_int8"

@@ -90,8 +90,11 @@ def open_input(builder: Builder, end: End) -> None:
     builder.values[end.place, Layout.LAST] = builder.paired(name, tensor, tensor.shape)
 
 
-def close_output(builder: Builder, end: End) -> None:
-    """The output under its own name, in the file's layout, the batch first."""
+def close_output(builder: Builder, end: End, closed: set[str]) -> None:
+    """The output under its own name, in the file's layout, the batch first.
+
+    `closed`: names of the outputs before it, and now of this one.
+    """
     from onnx import helper
 
     reading = Operation("the output", (end.place,), (end.place,), None)
@@ -107,10 +110,12 @@ def close_output(builder: Builder, end: End) -> None:
         source = builder.emit("Reshape", [source, builder.integers((-1, *end.shape))], ())
         builder.shapes.pop(source)
     last = builder.nodes[-1] if builder.nodes else None
-    read = any(source in node.input for node in builder.nodes)
+    read = source in closed or any(source in node.input for node in builder.nodes)
     if last is not None and list(last.output) == [source] and not read:
         last.output[0] = end.name
+        builder.values[end.place, Layout.LAST] = end.name
     else:
         node = builder.unique("output")
         builder.nodes.append(helper.make_node("Identity", [source], [end.name], name=node))
     builder.shapes[end.name] = (1, *end.shape)
+    closed.add(end.name)

@@ -195,13 +195,14 @@ class _Reader:
             is_empty = 0 in shape and dtype in {"INT32", "INT64", "FLOAT32"}
             return np.zeros(shape, dtype.lower()) if is_empty else None
         if raw is None:
+            self.take(buffer.DataLength())
             raw = buffer.DataAsNumpy()
-        self.take(len(raw))
         return values_of(raw, tuple(shape), dtype)
 
     def outside(self, buffer: Any) -> NDArray[np.uint8]:
         """Numbers behind the flatbuffer, where it names them by their place in the file."""
         start, size = buffer.Offset(), buffer.Size()
+        self.take(size)
         if start + size > self.size:
             raise damaged("it claims to hold more than it has bytes")
         return np.frombuffer(self.data, np.uint8, size, start)

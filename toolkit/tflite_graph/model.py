@@ -3,22 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from edge_targets.runtime.contract import Signature, TensorSpec
-from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.flatbuffer.metadata import Metadata, read_metadata
 from toolkit.onnx_graph import check, clean, written
 from toolkit.tflite_graph.ends import End
 from toolkit.tflite_graph.flat import read
-from toolkit.tflite_graph.parts import Array, File
+from toolkit.tflite_graph.parts import File
 from toolkit.tflite_graph.translate import translate
-
-ITEMS = 2  # that the graph is tried with: one would not show a fixed batch
-ALIKE = 1e-3  # share of an output's spread that may lie between an item alone and among others
-ALIKE_ROUNDED = 0.1  # where values are rounded to codes: other kernels round some the other way
-ROUNDING = {"DynamicQuantizeLinear", "QuantizeLinear"}
+from toolkit.tflite_graph.trial import TRIAL_S, tried
 
 
 @dataclass(frozen=True)
@@ -45,8 +38,8 @@ def read_model(data: bytes, name: str, job: Job) -> Imported:
         tuple(spec(end) for end in ends.inputs), tuple(spec(end) for end in ends.outputs)
     )
     graph = written(clean(model))
-    rounds = any(node.op_type in ROUNDING for node in model.graph.node)
-    refuse_unrunnable(graph, signature, name, ALIKE_ROUNDED if rounds else ALIKE)
+    if not tried(graph, signature, name, {node.op_type for node in model.graph.node}):
+        notes.append(f"It was not tried: two items take more than {TRIAL_S} seconds.")
     said = read_metadata(data)
     facts = {} if said is None else facts_of(said)
     signature = signature if said is None else described(signature, said)
@@ -107,58 +100,3 @@ def named(specs: tuple[TensorSpec, ...], words: tuple[str, ...]) -> tuple[Tensor
         replace(one, meaning="" if word == one.name else word)
         for one, word in zip(specs, filled, strict=True)
     )
-
-
-def refuse_unrunnable(data: bytes, signature: Signature, name: str, alike: float) -> None:
-    """Give the graph two items: the proof that the batch is free, and that they do not mix."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is said once, by us
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    feeds = examples(signature)
-    outputs = [spec.name for spec in signature.outputs]
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        answers = session.run(outputs, feeds)
-        alone = [
-            session.run(outputs, {k: v[i : i + 1] for k, v in feeds.items()}) for i in range(ITEMS)
-        ]
-    except Exception as error:  # onnxruntime's errors share no other base
-        raise IntegrityError(
-            f"{name} does not run: its operators do not fit together.",
-            "Export the model again; if LiteRT runs it, report this file.",
-        ) from error
-    if [a.shape for a in answers] != [(ITEMS, *s.shape[1:]) for s in signature.outputs]:
-        raise UnsupportedError(
-            f"{name} does not run with a batch of any size.",
-            "Export the model with the batch as first axis of every value.",
-        )
-    for together, *single in zip(answers, *alone, strict=True):
-        if not agree(together, np.concatenate(single), alike):
-            raise UnsupportedError(
-                f"{name} answers otherwise for an item among others than for that item alone.",
-                "Export the model with the batch as first axis of every value.",
-            )
-
-
-def examples(signature: Signature) -> dict[str, Array]:
-    """Items that differ, the same each time; integers are zero, which is an index of anything."""
-    random = np.random.default_rng(0)
-    feeds: dict[str, Array] = {}
-    for one in signature.inputs:
-        shape = (ITEMS, *one.shape[1:])
-        real = np.dtype(one.dtype).kind == "f"
-        feeds[one.name] = (random.standard_normal(shape) if real else np.zeros(shape)).astype(
-            one.dtype
-        )
-    return feeds
-
-
-def agree(one: Array, other: Array, share: float) -> bool:
-    if one.dtype.kind != "f":
-        return bool((one == other).mean() > 1 - share) if one.size > 1 / share else True
-    if not np.isfinite(one).all() or not np.isfinite(other).all():
-        return True  # these examples say nothing of it
-    spread = float(one.max() - one.min()) if one.size else 0.0
-    return bool(np.abs(one - other).max(initial=0) <= share * max(spread, 1e-3))

@@ -80,15 +80,6 @@ class Operation:
         except DAMAGE as error:
             raise damaged(f"the options of {self.code} cannot be read") from error
 
-    def numbers(self, name: str) -> tuple[int, ...]:
-        """A field that is a vector."""
-        try:
-            if self.options is None or not 0 < getattr(self.options, f"{name}Length")() < MOST_AXES:
-                return ()
-            return tuple(int(value) for value in getattr(self.options, f"{name}AsNumpy")())
-        except DAMAGE as error:
-            raise damaged(f"the options of {self.code} cannot be read") from error
-
     def unsupported(self, why: str, hint: str) -> UnsupportedError:
         return UnsupportedError(f"TFLite import: {self.code} {why}.", hint)
 
@@ -110,14 +101,11 @@ class File:
     size: int
 
     @cached_property
+    def has_codes(self) -> bool:
+        """Whether some of what it computes is held as codes."""
+        return any(tensor.quantized and tensor.data is None for tensor in self.tensors)
+
+    @cached_property
     def makers(self) -> Mapping[int, Operation]:
         """Which operation makes a tensor."""
         return {place: operation for operation in self.operations for place in operation.outputs}
-
-    @cached_property
-    def readers(self) -> Mapping[int, int]:
-        """How often a tensor is read, the outside counted."""
-        counts: dict[int, int] = {}
-        for place in (*self.outputs, *(p for o in self.operations for p in o.inputs)):
-            counts[place] = counts.get(place, 0) + 1
-        return counts

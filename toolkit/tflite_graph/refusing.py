@@ -30,13 +30,15 @@ def refuse_unknown(file: File, operations: Sequence[Operation], known: Collectio
             unknown.setdefault(operation.code, operation)
     if not unknown:
         return
-    named = ", ".join(
-        f"{code} (making {file.tensors[operation.outputs[0]].name!r})" if operation.outputs
-        else code
-        for code, operation in sorted(unknown.items())
-    )  # fmt: skip
+    named = ", ".join(f"{code}{made_by(o, file)}" for code, o in sorted(unknown.items()))
     message = f"TFLite import knows no operator {named}."
     raise UnsupportedError(message, hint(unknown))
+
+
+def made_by(operation: Operation, file: File) -> str:
+    """Where an operator stands: the name of what it makes."""
+    names = [file.tensors[place].name or f"tensor {place}" for place in operation.outputs[:1]]
+    return f" (making {names[0]!r})" if names else ""
 
 
 def hint(unknown: dict[str, Operation]) -> str:
@@ -45,7 +47,7 @@ def hint(unknown: dict[str, Operation]) -> str:
         if code in CONTROL:
             return (
                 "It branches or loops while it runs: export the model without (a recurrent layer "
-                "of Keras with unroll=False and a fixed length becomes one operator), or as ONNX."
+                "of Keras made with unroll=True has no loop), or as ONNX."
             )
         if code in RESOURCES:
             return (

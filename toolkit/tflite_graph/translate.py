@@ -17,6 +17,7 @@ from toolkit.tflite_graph import (
     windows,
 )
 from toolkit.tflite_graph.builder import Builder, Translation
+from toolkit.tflite_graph.dilation import joined
 from toolkit.tflite_graph.ends import Ends, close_output, open_input, opened
 from toolkit.tflite_graph.folding import folded
 from toolkit.tflite_graph.parts import File, Operation, damaged
@@ -53,6 +54,7 @@ def translate(file: File, job: Job) -> tuple["onnx.ModelProto", Ends, list[str]]
         UnsupportedError: an operator, or a way of using it, that is not read.
     """
     known = folded(file)
+    file = joined(file, known)
     operations = needed(file, known)
     refuse_unknown(file, operations, TRANSLATIONS)
     builder = Builder(file, known)
@@ -63,8 +65,9 @@ def translate(file: File, job: Job) -> tuple["onnx.ModelProto", Ends, list[str]]
         builder.scope = ""
         TRANSLATIONS[operation.code](builder, operation)
     builder.scope = ""
+    closed: set[str] = set()
     for end in ends.outputs:
-        close_output(builder, end)
+        close_output(builder, end, closed)
     model = made(builder, ends)
     refuse_other_shapes(model, builder.shapes)
     return model, ends, list(dict.fromkeys(builder.notes))

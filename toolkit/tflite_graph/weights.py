@@ -42,14 +42,14 @@ def stored_weight(
 
 
 def stored_bias(
-    builder: Builder, operation: Operation, index: int, source: Tensor, weights: Tensor, x: str
+    builder: Builder, operation: Operation, index: int, source: Tensor, weights: Tensor
 ) -> str:
     """The real bias; empty where there is none, and none is needed.
 
-    `source` is what the layer reads, `x` the name of that in the graph.
+    `source` is what the layer reads.
     """
     name = f"{builder.scope}.bias"
-    outside = weights.quantized or x not in builder.codes
+    outside = weights.quantized or not builder.file.has_codes
     if not builder.has(operation, index):
         if outside:
             return ""

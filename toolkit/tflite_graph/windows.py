@@ -7,6 +7,7 @@ from toolkit.flatbuffer.operators.base import Padding
 from toolkit.flatbuffer.operators.windows import Window, same
 from toolkit.tflite_graph.activations import activated
 from toolkit.tflite_graph.builder import Builder, Translation
+from toolkit.tflite_graph.dilation import Dilated
 from toolkit.tflite_graph.parts import Operation, Tensor, damaged
 from toolkit.tflite_graph.weights import stored_bias, stored_weight, weights_of
 
@@ -48,9 +49,10 @@ def convolve(
     source = builder.tensor(operation, 0)
     kernel = permuted(weights.shape, axes)[2:]
     window = window_of(operation, kernel, source.shape[1:3], dilated=True)
+    note_measured(builder, operation, weights)
     x = builder.take(operation, 0, Layout.FIRST)
     inputs = [x, stored_weight(builder, weights, axes)]
-    inputs.append(stored_bias(builder, operation, 2, source, weights, x))
+    inputs.append(stored_bias(builder, operation, 2, source, weights))
     shape = builder.shape(operation, Layout.FIRST)
     made = builder.emit(
         "Conv", [name for name in inputs if name], shape, group=groups,
@@ -58,6 +60,16 @@ def convolve(
         dilations=list(window.dilations), pads=[*window.before, *window.after],
     )  # fmt: skip
     builder.give(operation, activated(builder, operation, made, shape), Layout.FIRST)
+
+
+def note_measured(builder: Builder, operation: Operation, weights: Tensor) -> None:
+    """A convolution of floats with stored codes: integers would make it many times slower here."""
+    is_read_as_it_is = builder.tensor(operation, 1) is weights
+    if is_read_as_it_is and weights.quantized and not builder.tensor(operation, 0).quantized:
+        builder.notes.append(
+            "Convolutions compute with the real numbers of their stored weights; TFLite rounds "
+            "what they take to 8 bits while it runs, and answers a little otherwise."
+        )
 
 
 def transposed(builder: Builder, operation: Operation) -> None:
@@ -79,7 +91,7 @@ def transposed(builder: Builder, operation: Operation) -> None:
     after = [max(n, 0) - max(n, 0) // 2 for n in spare]
     x = builder.take(operation, 2, Layout.FIRST)
     inputs = [x, stored_weight(builder, weights, (3, 0, 1, 2))]
-    inputs.append(stored_bias(builder, operation, 3, source, weights, x))
+    inputs.append(stored_bias(builder, operation, 3, source, weights))
     shape = builder.shape(operation, Layout.FIRST)
     made = builder.emit(
         "ConvTranspose", [name for name in inputs if name], shape,
@@ -118,6 +130,8 @@ def window_of(
     gaps = tuple(operation.option(name, 1) for name in names) if dilated else (1, 1)
     if min(*strides, *gaps, *kernel) < 1:
         raise damaged(f"{operation.code} has a window without size or stride")
+    if isinstance(operation.options, Dilated):
+        return Window(kernel, strides, gaps, operation.options.before, operation.options.after)
     window = Window(tuple(kernel), strides, gaps, (0, 0), (0, 0))
     return same(window, size) if operation.option("Padding") == Padding.SAME else window
 

@@ -134,7 +134,8 @@ def made_real(schema: Any, model: Any, place: int, name: str) -> int:
     """Where the real numbers are that a quantized tensor stands for: an operator more."""
     graph, tensor = model.subgraphs[0], model.subgraphs[0].tensors[place]
     real = schema.TensorT()
-    real.name, real.shape, real.hasRank = name, tensor.shape, True
+    real.name, real.hasRank = name, True
+    real.shape, real.shapeSignature = tensor.shape, tensor.shapeSignature
     real.type, real.buffer = schema.TensorType.FLOAT32, 0
     graph.tensors.append(real)
     operator = schema.OperatorT()

@@ -69,7 +69,7 @@ export class LiteRtEngine {
         if (!tensor) throw new EdgeError(`The input ${spec.name} is missing.`);
         const shape = [1, ...tensor.shape.slice(1)];
         const size = shape.reduce((product, side) => product * side, 1);
-        const values = Array.from(tensor.data).slice(item * size, (item + 1) * size);
+        const values = Array.from({ length: size }, (_, i) => tensor.data[item * size + i] ?? 0);
         feeds[spec.name] = new LiteRtTensor(typed(values, spec.dtype), shape);
       }
       return await this.model.run(feeds);

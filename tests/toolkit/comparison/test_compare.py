@@ -1,5 +1,6 @@
 """Two models side by side: real ones, quantized, pruned, compiled, from another framework."""
 
+import io
 import warnings
 from collections import OrderedDict
 from dataclasses import replace
@@ -18,7 +19,8 @@ from toolkit.importers import Given
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of, parse, written
 from toolkit.passes.prune_channels import PruneChannels
-from toolkit.results import Compared
+from toolkit.results import Compared, LayerPair, Side
+from toolkit.terminal import console, show
 from toolkit.workspace import Workspace
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "mlperf_tiny"
@@ -239,3 +241,22 @@ def test_data_that_neither_takes_are_refused(line: Workspace, digits: Dataset) -
 def test_an_unknown_name_is_refused(line: Workspace) -> None:
     with pytest.raises(UnknownNameError, match="nothing"):
         compared("m", "nothing", line)
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_a_person_sees_both_sides_of_a_layer_in_one_place_and_nothing_cut_off(width: int) -> None:
+    side = Side("a", "onnx", 10, 9, 8, 7)
+    name = "functional_1/block_3/separable_conv2d_11/BiasAdd"
+    rows = (
+        LayerPair("conv", name, "Conv", "weights", "16×8×3×3", "12×8×3×3", 32, 8, None, None),
+        LayerPair("", "new", "Gemm", "", "", "10×12", 0, 32, None, None),
+    )
+    text = io.StringIO()
+
+    show(Compared(side, side, (), (), rows, (), None, 0, ""), console(text, width))
+
+    shown = text.getvalue()
+    assert name in shown
+    for words in ("paired by", "16×8×3×3 → 12×8×3×3", "32 → 8"):
+        assert words in shown
+    assert "→ 10×12" not in shown

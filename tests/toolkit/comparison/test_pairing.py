@@ -11,7 +11,13 @@ from edge_targets.runtime.events import QUIET
 from toolkit.comparison.ends import End, seen
 from toolkit.comparison.nearness import balanced, weight_error
 from toolkit.comparison.pairing import Pair, pairs_of
-from toolkit.comparison.parts import Part, key_of
+from toolkit.comparison.parts import Part, key_of, parts_of
+from toolkit.model import Model
+from toolkit.passes import Pass
+from toolkit.passes.half_precision import HalfPrecision
+from toolkit.passes.quantize_dynamic import QuantizeDynamic
+from toolkit.passes.quantize_int8 import QuantizeInt8
+from toolkit.passes.quantize_weights import QuantizeWeights
 
 PLAIN = End("raw", "last", False, False)
 
@@ -121,6 +127,31 @@ def test_codes_without_their_scale_are_weighed_with_the_one_that_suits() -> None
     assert weight_error(part(codes * scales), part(codes, scaled=False), 0) == pytest.approx(
         0, abs=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "most"),
+    [
+        (QuantizeInt8(), 0.01),
+        (QuantizeDynamic(), 0.01),
+        (QuantizeWeights(bits=4), 0.15),
+        (HalfPrecision(), 1e-3),
+    ],
+)
+def test_weights_in_fewer_bits_are_numbers_again(
+    stored: Pass, most: float, exported: Model
+) -> None:
+    before = parts_of(exported.graph).layers
+
+    after = parts_of(stored.apply(exported, QUIET).graph).layers
+
+    assert [one.key for one in after] == [one.key for one in before]
+    assert {one.bits for one in after} != {32}
+    for old, new in zip(before, after, strict=True):
+        error = weight_error(old, new, 0)
+        assert error is not None
+        assert error < most
+        assert (error == 0) == (new.bits == 32)
 
 
 def test_the_error_is_a_share_of_the_first() -> None:

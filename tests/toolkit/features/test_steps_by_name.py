@@ -66,7 +66,9 @@ def test_a_resized_picture_is_what_torch_makes_of_it(mode: str, size: tuple[int,
         from_words(Resize, [f"height={size[0]}", f"width={size[1]}", f"mode={mode}"]), x
     )
 
-    np.testing.assert_allclose(found, wanted.numpy(), atol=2e-5)  # torch rounds the places to float32
+    np.testing.assert_allclose(
+        found, wanted.numpy(), atol=2e-5
+    )  # torch rounds the places to float32
 
 
 def test_a_picture_of_the_same_size_stays_as_it_is() -> None:
@@ -262,3 +264,22 @@ def test_a_step_that_cannot_give_what_is_taken_says_so(
         step.takes(given_spec)
 
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("resize", ["height=8", "width=9", "from_height=4", "from_width=5", "mode=nearest"]),
+        ("crop", ["height=8", "width=9"]),
+        ("normalize", ["mean=1,2", "std=3,4", "range=255"]),
+        ("channels_last", []),
+        ("from_bytes", []),
+        ("bucketize", ["edges=1,2", "one_hot=true"]),
+        ("hash_text", ["length=9", "buckets=8", "ngram=2", "lower=false", "dtype=uint8"]),
+    ],
+)
+def test_a_step_survives_words_and_json(name: str, words: list[str]) -> None:
+    step = from_words(features[name], words)
+
+    assert features[name](**step.model_dump(mode="json")) == step
+    assert len(step.model_fields_set) == len(words)

@@ -77,7 +77,7 @@ def picture(seed: int = 0) -> Array:
 def input_name(model: onnx.ModelProto) -> str:
     stored = {tensor.name for tensor in model.graph.initializer}
     [name] = [value.name for value in model.graph.input if value.name not in stored]
-    return name
+    return str(name)
 
 
 def operators(compiled: bytes) -> Counter[str]:

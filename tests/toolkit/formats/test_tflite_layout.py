@@ -22,7 +22,8 @@ WEIGHTS: dict[str, Array] = {
     "wide": floats(8, 16, 1, 1), "pixels": floats(12, 8, 3, 3), "layer": floats(8, 5),
     "long": floats(192, 5), "two": np.array([1, 1, 2, 2], np.float32), "space": ints(2, 3),
     "flat": ints(0, -1), "groups": ints(1, 2, 4, 8, 12), "image": ints(1, 8, 8, 12),
-    "scale": floats(8, 1, 1), "rest": ints(-1, 8, 96),
+    "scale": floats(8, 1, 1), "split": ints(0, 4, -1),
+    "ones": np.ones(4, np.float32), "zeros": np.zeros(4, np.float32),
 }  # fmt: skip
 
 NETWORKS: dict[str, tuple[Sequence[onnx.NodeProto], int]] = {
@@ -76,6 +77,19 @@ NETWORKS: dict[str, tuple[Sequence[onnx.NodeProto], int]] = {
         ],
         2,  # the image, and the groups
     ),
+    "groups that are channels for a while": (
+        [
+            STEM,
+            step("Reshape", "s split", "a"),
+            step("InstanceNormalization", "a ones zeros", "b"),
+            step("Reshape", "b image", "c"),
+            step("Mul", "c scale", "d"),
+            step("Conv", "d w", "e", **PADDED),
+            step("ReduceMax", "e space", "f", keepdims=0),
+            step("Gemm", "f layer", "y"),
+        ],
+        1,
+    ),
     "a flattened image": (
         [
             STEM,
@@ -110,7 +124,9 @@ def network(name: str) -> tuple[onnx.ModelProto, int]:
 def test_no_value_inside_a_network_is_turned_around(name: str) -> None:
     model, count = network(name)
 
-    assert operators(translate(model, QUIET))["TRANSPOSE"] == count
+    found = operators(translate(model, QUIET))
+
+    assert (found["TRANSPOSE"], found["GATHER"]) == (count, 0)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

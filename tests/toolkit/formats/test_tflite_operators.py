@@ -288,7 +288,11 @@ def test_an_unknown_operator_is_named_with_its_node_and_a_way_out() -> None:
         (node("ScatterND", "i", "u", reduction="mul"), ROW, {"i": ints(0)[None], "u": ROW}),
         (node("ScatterND", "i", "u"), ROW, {"i": ints(0, 0)[:, None], "u": floats(2, 6)}),
         (node("Add", "c"), np.ones((1, 2), np.uint32), {"c": np.ones(2, np.uint32)}),
-        (node("Resize", "", "", "s", mode="cubic"), EVEN, {"s": ints(1, 4, 16, 12)}),
+        (
+            node("Resize", "r", "", "s", coordinate_transformation_mode="tf_crop_and_resize"),
+            EVEN,
+            {"s": ints(1, 4, 16, 12), "r": floats(8)},
+        ),
         (node("Conv", "w"), floats(1, 2, 3, 4, 5), {"w": floats(1, 2, 1, 1, 1)}),
     ],
     ids=lambda value: value[0].op_type if isinstance(value, list) else "",
@@ -317,3 +321,50 @@ def test_an_input_with_another_free_axis_is_refused() -> None:
 
     with pytest.raises(UnsupportedError, match="axis 2 of input 'x'"):
         translate(model, QUIET)
+
+
+def test_a_constant_of_more_than_32_bits_is_refused() -> None:
+    model = graph_of(node("Add", "c"), np.ones((1, 2), np.int64), {"c": ints(1, 1 << 40)})
+
+    with pytest.raises(UnsupportedError, match=r"Add \(node 'the_Add'\).*'c'.*32 bits") as caught:
+        translate(model, QUIET)
+
+    assert caught.value.hint
+
+
+def test_a_value_that_would_fill_the_memory_is_refused_before_it_is_made() -> None:
+    nodes = [step("ConstantOfShape", "s", "c"), step("Add", "x c", "y")]
+    model = graph_of(nodes, ROW, {"s": ints(1 << 20, 1 << 20, 6)})
+
+    with pytest.raises(UnsupportedError, match="ConstantOfShape") as caught:
+        translate(model, QUIET)
+
+    assert "more than" in caught.value.hint
+
+
+def test_an_output_that_an_operator_does_not_give_is_named() -> None:
+    nodes = [step("MaxPool", "x", "m y", kernel_shape=[2, 2], name="pool")]
+
+    with pytest.raises(UnsupportedError, match=r"MaxPool \(node 'pool'\).*output 1") as caught:
+        translate(graph_of(nodes, IMAGE), QUIET)
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul"])
+def test_short_integers_wrap_around(op: str, dtype: type, assert_same: Callable[..., None]) -> None:
+    limits = np.iinfo(dtype)
+    x: Array = np.array([[limits.min, limits.max, 3, limits.max]], dtype)
+    c: Array = np.array([limits.max, limits.max, 2, limits.min], dtype)
+
+    assert_same(graph_of(node(op, "c"), x, {"c": c}), x)
+
+
+def test_more_axes_than_a_kernel_takes_are_refused() -> None:
+    x = floats(1, 1, 2, 1, 2, 1, 2)
+
+    with pytest.raises(UnsupportedError, match="7 axes") as caught:
+        translate(graph_of(node("Softmax", axis=6), x), QUIET)
+
+    assert "Reshape" in caught.value.hint

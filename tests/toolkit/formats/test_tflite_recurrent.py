@@ -193,7 +193,7 @@ def test_states_that_a_delegate_computes_are_there_before_the_layer(
 @pytest.mark.parametrize(
     ("op", "outputs", "inside"),
     [
-        ("LSTM", "Y", {"UNIDIRECTIONAL_SEQUENCE_LSTM": 1, "ZEROS_LIKE": 2}),
+        ("LSTM", "Y", {"WHILE": 2}),
         ("LSTM", "Y_h", {"WHILE": 1, "FULLY_CONNECTED": 3}),
         ("GRU", "Y_h", {"WHILE": 1, "FULLY_CONNECTED": 5}),
         ("GRU", "Y", {"WHILE": 2}),
@@ -207,7 +207,7 @@ def test_a_file_does_not_grow_with_the_steps(op: str, outputs: str, inside: dict
     assert {code: codes(long)[code] for code in inside} == inside
 
 
-def test_weights_in_eight_bits_stay_so_in_a_loop_and_in_the_operator(
+def test_weights_in_eight_bits_stay_so_in_a_loop(
     run_onnx: Callable[..., Any],
 ) -> None:
     sizes = {}
@@ -218,8 +218,7 @@ def test_weights_in_eight_bits_stay_so_in_a_loop_and_in_the_operator(
             assert_alike(model, run_onnx)
         sizes[outputs, packed] = len(translate(model, QUIET))
 
-    assert sizes["Y_h", True] < 0.6 * sizes["Y", False]
-    assert sizes["Y", True] < 0.6 * sizes["Y", False]
+    assert sizes["Y_h", True] < sizes["Y", True] < sizes["Y", False] - 2 * 4 * 48 * 51
 
 
 def pack(model: onnx.ModelProto) -> None:

@@ -318,9 +318,11 @@ OLD = [
 ]  # fmt: skip
 
 
-def old_file(path: Path, twin: Any, config: list[dict[str, Any]]) -> Path:
+def old_file(
+    path: Path, twin: Any, layers: list[dict[str, Any]], kind: str = "Sequential", **more: Any
+) -> Path:
     """An `.h5` file with the weights of a model whose layers have the same names."""
-    described = {"class_name": "Sequential", "config": {"name": "old", "layers": config}}
+    described = {"class_name": kind, "config": {"name": "old", "layers": layers, **more}}
     with quiet(), h5py.File(path, "w") as file:
         file.attrs["model_config"] = json.dumps(described)
         file.attrs["keras_version"] = "2.11.0"
@@ -364,6 +366,34 @@ def test_a_sequence_of_keras_2_may_name_its_shape_in_the_first_layer(
     found = read_model(old_file(tmp_path / "a", twin, [first, *OLD[2:]]), Given(), QUIET)
 
     agrees(found, twin)
+
+
+def test_a_functional_model_of_keras_2_is_read(
+    keras: Any, save: Save, twin: Any, tmp_path: Path
+) -> None:
+    save(twin)
+    names = [layer["config"]["name"] for layer in OLD]
+    nodes = [[], *([[[before, 0, 0, {}]]] for before in names)]
+    layers = [{**layer, "name": name, "inbound_nodes": node}
+              for layer, name, node in zip(OLD, names, nodes, strict=False)]  # fmt: skip
+
+    file = old_file(
+        tmp_path / "old.h5", twin, layers, "Functional",
+        input_layers=[[names[0], 0, 0]], output_layers=[[names[-1], 0, 0]],
+    )  # fmt: skip
+
+    agrees(read_model(file, Given(), QUIET), twin)
+
+
+def test_a_layer_that_keeps_its_state_is_named(
+    keras: Any, save: Save, twin: Any, tmp_path: Path
+) -> None:
+    save(twin)
+    lstm = {**OLD[3], "config": {**OLD[3]["config"], "stateful": True}}
+
+    error = refused(old_file(tmp_path / "old.h5", twin, [*OLD[:3], lstm, OLD[4]]))
+
+    assert "'lstm' (LSTM) is set to stateful=True" in str(error)
 
 
 def test_a_function_that_changed_since_keras_2_is_refused(

@@ -148,6 +148,14 @@ def test_a_batch_of_four_is_made_free_too(write: Write) -> None:
     assert answers_as_item_by_item(found, file, 4)
 
 
+def test_a_shape_that_repeats_rows_for_four_items_repeats_them_for_any(write: Write) -> None:
+    file = write(
+        "(float[4,1,3] x) => (float[4,2,3] y) <int64[3] s = {4, 2, 3}> { y = Expand(x, s) }"
+    )
+
+    assert answers_as_item_by_item(read_model(file, Given(), QUIET), file, 4)
+
+
 def test_a_batch_that_is_free_by_name_only_is_made_free(write: Write) -> None:
     text, arrays = FIXED["a stored shape"]
     file = write(text.replace("[1,", '["n",').replace('"n"', "n"), arrays)

@@ -30,7 +30,7 @@ WEIGHTS = numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(4, 3),
 Save = Callable[..., Path]
 
 
-def value(name: str, shape: Sequence[int | str] | None, kind: int = FLOAT) -> Any:
+def value(name: str, shape: Sequence[int | str | None] | None, kind: int = FLOAT) -> Any:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
@@ -104,6 +104,14 @@ def test_a_single_number_is_no_class(save: Save) -> None:
     found = read_model(save(outputs=[value("y", ["batch", 1])], stored=[one]), Given(), QUIET).model
 
     assert found.signature.labels == ()
+
+
+def test_what_an_autoencoder_gives_back_is_no_class(save: Save) -> None:
+    square = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
+
+    found = read_model(save(outputs=[value("y", ["batch", 4])], stored=[square]), Given(), QUIET)
+
+    assert found.model.signature.labels == ()
 
 
 def test_a_batch_written_as_one_is_made_free_where_the_graph_allows(save: Save) -> None:
@@ -236,6 +244,7 @@ def test_weights_in_another_file_are_refused_unread(save: Save, where: str, plac
         ),
         ({"inputs": [value("x", ["batch", 10**7, 10**6])]}, "more than 67,108,864 values an item"),
         ({"inputs": [value("x", ["batch", 1 << 62])]}, "more than 67,108,864 values an item"),
+        ({"inputs": [value("x", [1 << 40, 4])]}, "more than 67,108,864 values a batch"),
         ({"outputs": []}, "takes or gives nothing"),
         (
             {"inputs": [], "stored": [WEIGHTS, numpy_helper.from_array(np.ones((2, 4)), "x")]},

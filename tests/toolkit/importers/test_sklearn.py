@@ -15,6 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
     GradientBoostingClassifier,
@@ -30,6 +31,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -96,6 +98,8 @@ CLASSIFIERS = [
     CalibratedClassifierCV(LinearSVC(), cv=2),
     GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [2, 3]}, cv=2),
     make_pipeline(SimpleImputer(), StandardScaler(), PCA(2), LogisticRegression()),
+    make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()),
+    OneVsRestClassifier(LogisticRegression()),
 ]
 quiet = pytest.mark.filterwarnings("ignore")  # of training, which is not what is tested
 

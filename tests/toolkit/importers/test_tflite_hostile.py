@@ -82,7 +82,7 @@ def rewired(data: bytes, random: Random) -> bytes:
         change = random.integers(7)
         if change == 0:
             operator.inputs = [int(i) for i in random.integers(-1, tensors, len(operator.inputs))]
-        elif change == 1:
+        elif change == 1 and len(operator.outputs):
             operator.inputs = [int(operator.outputs[0]), *list(operator.inputs)[1:]]
         elif change == 2:
             operator.outputs = [int(i) for i in random.integers(-1, tensors, random.integers(3))]
@@ -227,3 +227,26 @@ def test_what_is_no_standard_layer_is_named(code: str, hint: str, tmp_path: Path
         found_in(m.file([x], [y]), tmp_path)
 
     assert hint in caught.value.hint
+
+
+def test_a_giant_is_taken_untried_and_a_note_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.tflite_graph.trial.TRIAL_S", 0)
+    m = Maker()
+    x = last = m.tensor((1, 512, 512, 1))
+    for _ in range(30):
+        last = m.emit("EXP", [last], m.shape(x))
+
+    found = found_in(m.file([x], [last]), tmp_path)
+
+    assert any("not tried" in note for note in found.notes)
+
+
+def test_rows_that_do_not_fit_their_weights_are_damage(tmp_path: Path) -> None:
+    m = Maker()
+    x = m.tensor((1 << 20, 1))
+    y = m.emit("FULLY_CONNECTED", [x, m.constant(random(16, 1))], (1, 16))
+
+    with pytest.raises(IntegrityError, match="another input"):
+        found_in(m.file([x], [y]), tmp_path)

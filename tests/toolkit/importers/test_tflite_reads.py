@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.toolkit.importers.tflite_files import Array, Maker, both, random
+from tests.toolkit.importers.tflite_files import Array, Maker, both, found_in, random
+from toolkit.onnx_graph import operators
 
 Build = Callable[[Maker, int], Sequence[int]]
 IMAGE = (1, 8, 6, 4)
@@ -210,6 +211,15 @@ def dilated_by_items(m: Maker, x: int) -> list[int]:
     return [m.emit("BATCH_TO_SPACE_ND", [made, m.integers(2, 2), crops], (1, 8, 5, 5))]
 
 
+def pooled_by_items(m: Maker, x: int) -> int:
+    """What stands between is no convolution."""
+    pads = m.constant(np.zeros((2, 2), np.int32))
+    apart = m.emit("SPACE_TO_BATCH_ND", [x, m.integers(2, 2), pads], (4, 4, 3, 4))
+    made = m.emit("EXP", [apart], (4, 4, 3, 4))
+    crops = m.constant(np.array([[1, 0], [0, 1]], np.int32))
+    return m.emit("BATCH_TO_SPACE_ND", [made, m.integers(2, 2), crops], (1, 7, 5, 4))
+
+
 def mirrored(mode: int) -> Build:
     pads = np.array([[0, 0], [2, 1], [1, 3], [0, 0]], np.int32)
     return lambda m, x: [m.emit("MIRROR_PAD", [x, m.constant(pads)], (1, 11, 10, 4), mode=mode)]
@@ -383,6 +393,7 @@ IMAGES: dict[str, Build] = {
     "DEPTH_TO_SPACE": one("DEPTH_TO_SPACE", (1, 16, 12, 1), blockSize=2),
     "SPACE_TO_DEPTH": one("SPACE_TO_DEPTH", (1, 4, 3, 16), blockSize=2),
     "SPACE_TO_BATCH_ND": dilated_by_items,
+    "BATCH_TO_SPACE_ND": lambda m, x: [pooled_by_items(m, x)],
     "MIRROR_PAD, reflected": mirrored(0),
     "MIRROR_PAD, symmetric": mirrored(1),
     "EXPAND_DIMS": lambda m, x: [m.emit("EXPAND_DIMS", [x, m.integers(1)], (1, 1, 8, 6, 4))],
@@ -444,3 +455,24 @@ def test_several_inputs_of_several_types_are_taken(tmp_path: Path) -> None:
 
     for ours, theirs in both(m.file([x, mask, places], [chosen, rows]), feeds, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_convolution_between_items_is_one_dilated_convolution(tmp_path: Path) -> None:
+    m = Maker()
+    x = m.tensor(IMAGE, name="x")
+
+    model = found_in(m.file([x], dilated_by_items(m, x)), tmp_path).model
+
+    assert operators(model.graph) == {"Conv": 1, "Transpose": 2}
+
+
+def test_a_value_may_be_given_twice_and_an_input_as_it_is(tmp_path: Path) -> None:
+    m = Maker()
+    x = m.tensor((1, 4), name="x")
+    y = m.emit("NEG", [x], (1, 4))
+    rows = random(3, 4)
+
+    found = both(m.file([x], [y, y, x]), [rows], tmp_path)
+
+    for (ours, _), expected in zip(found, (-rows, -rows, rows), strict=True):
+        np.testing.assert_array_equal(ours, expected)

@@ -244,3 +244,19 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is_refused(tmp_path: Path) 
 )
 def test_sizes_are_sums_and_products_of_symbols(text: str, fine: bool) -> None:
     assert plain("expr_str", text) == fine
+
+
+class Singular(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.linalg.svdvals(x)
+        return found
+
+
+def test_an_operator_without_translation_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "singular.pt2"
+    torch.export.save(torch.export.export(Singular(), (torch.eye(3)[None],)), file)
+
+    error = refused(file)
+
+    assert "svd" in str(error)
+    assert "has no translation" in str(error)

@@ -63,7 +63,7 @@ def script(module: nn.Module, file: Path) -> Path:
 
 
 def trace(module: nn.Module, file: Path, *example: torch.Tensor) -> Path:
-    torch.jit.save(torch.jit.trace(module.eval(), example), str(file))
+    torch.jit.save(torch.jit.trace(module.eval(), example), str(file))  # type: ignore[no-untyped-call]
     return file
 
 

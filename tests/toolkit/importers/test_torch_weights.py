@@ -13,9 +13,10 @@ from torch import nn
 from edge_targets.runtime.errors import EdgeError, RecipeError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit.data import Dataset
-from toolkit.importers import Given, Source, importers, read_model
+from toolkit.importers import Given, Source, importers, read_model, recognised
 from toolkit.model import Model
-from toolkit.networks import networks
+from toolkit.networks.mlp import Mlp
+from toolkit.networks.small_cnn import SmallCnn
 from toolkit.training import Settings, fit
 
 WORDS = ("channels=4,8", "hidden=8")
@@ -25,9 +26,9 @@ GIVEN = Given(network="small_cnn", words=WORDS, shapes=PICTURE)
 
 def built() -> nn.Module:
     torch.manual_seed(0)
-    module = networks["small_cnn"](channels=(4, 8), hidden=8).build((1, 8, 8), 10)
+    module = SmallCnn(channels=(4, 8), hidden=8).build((1, 8, 8), 10)
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
             nn.init.uniform_(layer.running_mean)
     return module.eval()
 
@@ -79,7 +80,7 @@ def test_what_is_imported_can_be_trained_further(tmp_path: Path, digits: Dataset
 
 
 def test_the_width_of_a_table_is_known_from_its_first_layer(tmp_path: Path) -> None:
-    network = networks["mlp"](hidden=(5,))
+    network = Mlp(hidden=(5,))
     save_file(network.build((7,), 3).state_dict(), tmp_path / "w.safetensors")
 
     found = read_model(tmp_path / "w.safetensors", Given(network="mlp", words=("hidden=5",)), QUIET)
@@ -92,6 +93,13 @@ def refused(file: Path, given: Given = GIVEN) -> EdgeError:
         read_model(file, given, QUIET)
     assert caught.value.hint
     return caught.value
+
+
+def test_a_long_header_is_not_taken_for_onnx(tmp_path: Path) -> None:
+    file = tmp_path / "long"
+    file.write_bytes((0x120A08).to_bytes(8, "little") + b"{" + b" " * 0x120A10)
+
+    assert recognised(Source.of(file)) == "torch_weights"
 
 
 def test_weights_alone_are_refused_with_what_they_are(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ TABLES = {
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "REDUCE_ANY": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions",
     "REDUCE_PROD": "ReducerOptions",
     "SUM": "ReducerOptions",
     "TOPK_V2": "TopKV2Options",

@@ -222,7 +222,7 @@ def test_a_file_that_a_place_cannot_run_is_left_out_and_the_others_are_heard(
 
     states = {witness.format: witness.state for witness in found.witnesses}
     assert states == {"": "reference", "onnx": "agrees", "ort": "left out"}
-    assert "net-graph.ort: It reads no such file." in [row.note for row in found.witnesses]
+    assert "net-graph.ort: It reads no such file" in [row.note for row in found.witnesses]
 
 
 def test_a_file_that_does_not_load_differs(shelves: Workspace) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from toolkit.flatbuffer.operators import (
     activations,
     arithmetic,
+    blocks,
     convolution,
     dense,
     einsum,
@@ -31,6 +32,7 @@ from toolkit.flatbuffer.operators.base import Translation
 TRANSLATIONS: Mapping[str, Translation] = {
     **activations.TRANSLATIONS,
     **arithmetic.TRANSLATIONS,
+    **blocks.TRANSLATIONS,
     **convolution.TRANSLATIONS,
     **dense.TRANSLATIONS,
     **einsum.TRANSLATIONS,

@@ -32,13 +32,14 @@ def gemm(compiler: Compiler, node: Node) -> None:
         if not bias or is_row(compiler, bias):
             dense(compiler, node, turned, alpha, beta)
             return
-    a, b = compiler.take(node, 0), compiler.take(node, 1)
+    a, b = (compiler.real(compiler.take(node, index)) for index in (0, 1))
     shape = compiler.shape(node.outputs[0])
     result = compiler.emit("BATCH_MATMUL", [a, b], shape, adjX=turned[0], adjY=turned[1])
     result = times(compiler, result, alpha)
     if node.has(2) or node.activation:
-        more = times(compiler, compiler.take(node, 2), beta) if node.has(2) else 0
-        result = compiler.compute("ADD", result, more, fusedActivationFunction=activation(node))
+        more = compiler.real(compiler.take(node, 2)) if node.has(2) else None
+        added = 0 if more is None else times(compiler, more, beta)
+        result = compiler.compute("ADD", result, added, fusedActivationFunction=activation(node))
     compiler.give(node, result)
 
 
@@ -58,7 +59,7 @@ def matmul(compiler: Compiler, node: Node) -> None:
     if weights is not None and weights.ndim == 2 and not vector:
         dense(compiler, node, (False, False), 1.0, 1.0)
         return
-    a, b = compiler.take(node, 0), compiler.take(node, 1)
+    a, b = (compiler.real(compiler.take(node, index)) for index in (0, 1))
     shape = compiler.shape(node.outputs[0])
     a = compiler.reshape(a, (1, *a.shape)) if vector else a
     b = b if len(b.shape) > 1 else compiler.reshape(b, (*b.shape, 1))

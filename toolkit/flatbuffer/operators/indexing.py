@@ -74,7 +74,7 @@ def element_places(compiler: Compiler, node: Node) -> Tensor:
 
 def grid(shape: tuple[int, ...]) -> Array:
     """The place of each value of a tensor: shape (*shape, rank)."""
-    return np.stack(np.indices(shape), -1).astype(np.int32)
+    return np.moveaxis(np.indices(shape, np.int32), 0, -1)
 
 
 def joined(compiler: Compiler, *parts: Tensor | Array) -> Tensor:
@@ -163,9 +163,9 @@ def triangle(compiler: Compiler, node: Node) -> None:
 
 
 def eye_like(compiler: Compiler, node: Node) -> None:
-    shape = compiler.shape(node.outputs[0])
-    ones = np.eye(*shape, node.attributes.get("k", 0))
-    values = ones.astype(compiler.graph.dtypes[node.outputs[0]])
+    rows, columns = compiler.shape(node.outputs[0])
+    dtype = compiler.graph.dtypes[node.outputs[0]]
+    values = np.eye(rows, columns, node.attributes.get("k", 0), dtype)
     compiler.give(node, compiler.writer.constant(values))
 
 

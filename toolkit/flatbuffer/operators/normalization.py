@@ -81,7 +81,8 @@ def group_normalization(compiler: Compiler, node: Node) -> None:
         values = _given(compiler, node, index)
         if len(values) == groups != channels:
             values = np.repeat(values, channels // groups)
-        result = compiler.compute(code, result, compiler.writer.constant(values))
+        if (values != (code == "MUL")).any():  # torch multiplies by ones here, and scales later
+            result = compiler.compute(code, result, compiler.writer.constant(values))
     compiler.give(node, result, Layout.LAST)
 
 

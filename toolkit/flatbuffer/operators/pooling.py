@@ -57,6 +57,7 @@ def average_pool(compiler: Compiler, node: Node) -> None:
         return
     includes = bool(node.attributes.get("count_include_pad"))
     dense = all(gap == 1 for gap in window.dilations)
+    x = x if dense else compiler.real(x)
     if not includes and dense and kernel_padding(window, x.shape[1:3]) is Padding.SAME:
         result = pool(compiler, "AVERAGE_POOL_2D", x, window, Padding.SAME)
         give_plane(compiler, node, result)  # this kernel leaves its padding out, too

@@ -18,25 +18,92 @@ ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda at: np.ceil(at - 0.5),
 }
 HALF_PIXEL = {"half_pixel", "pytorch_half_pixel"}
+EXACT = 1e-6  # pixels: how far a scale may be from the size it gives
+RESIZE_OPSET = 19  # the newest whose meaning the evaluator is asked for
 
 
 def resize(compiler: Compiler, node: Node) -> None:
     source, target = compiler.shape(node.inputs[0]), compiler.shape(node.outputs[0])
     scales = scales_of(compiler, node, source, target)
     mode = node.attributes.get("mode", "nearest")
+    way = node.attributes.get("coordinate_transformation_mode", "half_pixel")
+    if way == "tf_crop_and_resize":
+        raise node.unsupported("cuts out a region", "Use Slice, and Resize behind it.")
     if mode == "nearest":
         nearest(compiler, node, scales)
-    elif mode == "linear" and not node.attributes.get("antialias"):
-        if len(source) not in (3, 4) or source[:2] != target[:2]:
-            raise node.unsupported(
-                "interpolates along other axes than height and width", "Resize images only."
-            )
-        linear(compiler, node, scales[2:])
+    elif mode == "linear" and is_bilinear(node, source, target, scales):
+        linear(compiler, node)
     else:
-        blurred = " with antialiasing" if node.attributes.get("antialias") else ""
-        raise node.unsupported(
-            f"interpolates in mode {mode!r}{blurred}", "Use nearest or linear without antialias."
-        )
+        by_matrices(compiler, node, scales)
+
+
+def is_bilinear(
+    node: Node, source: Sequence[int], target: Sequence[int], scales: Sequence[float]
+) -> bool:
+    """Whether TFLite's kernel for images means the same."""
+    if len(source) not in (3, 4) or node.attributes.get("antialias"):
+        return False
+    if any(n != m or s != 1 for n, m, s in zip(source[:2], target[:2], scales[:2], strict=True)):
+        return False
+    sides = list(zip(source[2:], target[2:], scales[2:], strict=True))
+    way = node.attributes.get("coordinate_transformation_mode", "half_pixel")
+    single = way == "pytorch_half_pixel" and any(m == 1 != n for n, m, _ in sides)
+    return not single and all(abs(n * scale - m) < EXACT for n, m, scale in sides)
+
+
+def by_matrices(compiler: Compiler, node: Node, scales: Sequence[float]) -> None:
+    """Any interpolation along an axis is a product with a matrix of weights.
+
+    What the standard's own evaluator makes of pixels that are one alone are its columns.
+    """
+    x, rank = compiler.real(compiler.take(node)), len(compiler.shape(node.inputs[0]))
+    target = compiler.shape(node.outputs[0])
+    for axis, scale in enumerate(scales):
+        if scale == 1 and x.shape[axis] == target[axis]:
+            continue
+        swap = list(range(rank))
+        swap[axis], swap[-1] = swap[-1], swap[axis]
+        turned = compiler.transpose(x, swap)
+        weights = matrix(compiler, node, axis, scale)
+        if weights.shape != (target[axis], x.shape[axis]):
+            raise node.unsupported("rounds the size it gives", "Give the size and no scale.")
+        constants = [compiler.writer.constant(weights), None]
+        shape = (*turned.shape[:-1], target[axis])
+        result = compiler.emit("FULLY_CONNECTED", [turned, *constants], shape, keepNumDims=True)
+        x = compiler.transpose(result, swap)
+    compiler.give(node, x)
+
+
+def matrix(compiler: Compiler, node: Node, axis: int, scale: float) -> Array:
+    """How much each pixel along an axis counts for each that is made: shape (made, given)."""
+    from onnx import TensorProto, helper
+    from onnx.reference import ReferenceEvaluator
+
+    size = compiler.shape(node.inputs[0])[axis]
+    left_out = {"axes", "keep_aspect_ratio_policy"}
+    kept = {name: value for name, value in node.attributes.items() if name not in left_out}
+    by_size = node.has(3) and kept_sides(node)
+    given = [] if by_size else [1.0, scale]
+    sizes = [size, compiler.shape(node.outputs[0])[axis]] if by_size else []
+    inputs = ["x", "", "scales" if given else "", "sizes" if sizes else ""]
+    made = helper.make_node("Resize", inputs, ["y"], **kept)
+    graph = helper.make_graph(
+        [made],
+        "line",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            helper.make_tensor("scales", TensorProto.FLOAT, [len(given)], given),
+            helper.make_tensor("sizes", TensorProto.INT64, [len(sizes)], sizes),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", RESIZE_OPSET)])
+    [found] = ReferenceEvaluator(model).run(None, {"x": np.eye(size, dtype=np.float32)})
+    return np.ascontiguousarray(np.asarray(found, np.float32).T)
+
+
+def kept_sides(node: Node) -> bool:
+    return bool(node.attributes.get("keep_aspect_ratio_policy", "stretch") == "stretch")
 
 
 def scales_of(
@@ -115,31 +182,18 @@ def nearest(compiler: Compiler, node: Node, scales: list[float]) -> None:
     compiler.give(node, x, layout)
 
 
-def linear(compiler: Compiler, node: Node, scales: list[float]) -> None:
+def linear(compiler: Compiler, node: Node) -> None:
     x = plane(compiler, node)
     size = compiler.shape(node.outputs[0])[2:]
-    if len(size) == 1:
-        size, scales = (1, *size), [1.0, *scales]
+    size = size if len(size) == 2 else (1, *size)
     way = node.attributes.get("coordinate_transformation_mode", "half_pixel")
-    if way not in {"align_corners", "asymmetric", "half_pixel_symmetric", *HALF_PIXEL}:
-        raise node.unsupported(f"has coordinates {way!r}", "Use half_pixel or align_corners.")
-    exact = all(
-        abs(n * scale - m) < 1e-6 for n, scale, m in zip(x.shape[1:3], scales, size, strict=True)
-    )
-    single = any(m == 1 != n for n, m in zip(x.shape[1:3], size, strict=True))
-    if way == "pytorch_half_pixel" and single:
-        raise node.unsupported("resizes to one pixel", "Use half_pixel, or a mean.")
-    if not exact:
-        raise node.unsupported(
-            "has a scale that does not fit the size it gives", "Give the size and no scale."
-        )
     result = compiler.emit(
         "RESIZE_BILINEAR",
         [x, compiler.writer.constant(size)],
         (x.shape[0], *size, x.shape[3]),
         quantization=x.quantization,
         alignCorners=way == "align_corners",
-        halfPixelCenters=way in {"half_pixel_symmetric", *HALF_PIXEL},
+        halfPixelCenters="half_pixel" in way,
     )
     give_plane(compiler, node, result)
 

@@ -37,7 +37,8 @@ def can_shuffle(compiler: Compiler, node: Node, shape: tuple[int, ...]) -> bool:
     Their weights are shuffled once here, instead of the activation on every run.
     """
     name, [result] = node.inputs[0], node.outputs
-    flattens = len(shape) == 2 and shape[0] == 1 and compiler.held(name) is Layout.LAST
+    flattens = len(shape) == 2 and shape[0] == compiler.shape(name)[0]
+    flattens = flattens and compiler.held(name) is Layout.LAST
     readers = compiler.graph.consumers.get(result, ())
     return (
         flattens
@@ -201,39 +202,6 @@ def tile(compiler: Compiler, node: Node) -> None:
     compiler.give(node, x)
 
 
-def depth_to_space(compiler: Compiler, node: Node) -> None:
-    """TFLite has the block's place in front of the channel; in CRD order it stands behind."""
-    block = node.attributes["blocksize"]
-    x = compiler.take(node, 0, Layout.LAST)
-    if node.attributes.get("mode", "DCR") == "CRD":
-        order = np.arange(x.shape[3], dtype=np.int32).reshape(-1, block * block)
-        x = selected(compiler, x, order.T, 3)
-    blocks(compiler, node, "DEPTH_TO_SPACE", x)
-
-
-def channel_shuffle(compiler: Compiler, node: Node) -> None:
-    """With channels last, groups and their members are the two last axes of one more."""
-    x = compiler.take(node, 0, Layout.LAST)
-    groups = node.attributes["groups"]
-    split = compiler.reshape(x, (*x.shape[:3], groups, x.shape[3] // groups))
-    compiler.give(
-        node, compiler.reshape(compiler.transpose(split, (0, 1, 2, 4, 3)), x.shape), Layout.LAST
-    )
-
-
-def space_to_depth(compiler: Compiler, node: Node) -> None:
-    if node.attributes.get("mode", "DCR") != "DCR":
-        raise node.unsupported("is in CRD order", "Use DCR, or Reshape and Transpose.")
-    blocks(compiler, node, "SPACE_TO_DEPTH", compiler.take(node, 0, Layout.LAST))
-
-
-def blocks(compiler: Compiler, node: Node, code: str, x: Tensor) -> None:
-    shape = shape_in(Layout.LAST, compiler.shape(node.outputs[0]))
-    block = node.attributes["blocksize"]
-    result = compiler.emit(code, [x], shape, quantization=x.quantization, blockSize=block)
-    compiler.give(node, result, Layout.LAST)
-
-
 def size_of(compiler: Compiler, node: Node) -> None:
     count = math.prod(compiler.shape(node.inputs[0]))
     compiler.give(node, compiler.writer.constant(np.array(count, np.int64)))
@@ -241,14 +209,11 @@ def size_of(compiler: Compiler, node: Node) -> None:
 
 TRANSLATIONS: Mapping[str, Translation] = {
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), reshape),
-    "ChannelShuffle": channel_shuffle,
     "Concat": concat,
-    "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Pad": padding,
     "Size": size_of,
     "Slice": slicing,
-    "SpaceToDepth": space_to_depth,
     "Split": split,
     "Tile": tile,
     "Transpose": transpose,

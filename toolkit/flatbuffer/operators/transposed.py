@@ -1,5 +1,6 @@
 """Transposed convolutions: the whole result first, then what ONNX's padding takes off its rims."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -35,21 +36,24 @@ def transposed(compiler: Compiler, node: Node) -> None:
     width, outputs = x.shape[3] // groups, weights.shape[1]
     parts = []
     for group in range(groups):
-        begin, part = (0, 0, 0, group * width), (*x.shape[:3], width)
-        own = weights.arranged(lambda a, at=group: a[at * width : (at + 1) * width])
+        own = slice(group * width, (group + 1) * width)
+        channels = slice_of(compiler, x, (0, 0, 0, own.start), (*x.shape[:3], width))
+        kernel = weights.arranged(functools.partial(rows, own=own))
         place = slice(group * outputs, (group + 1) * outputs)
-        parts.append(
-            whole(compiler, node, slice_of(compiler, x, begin, part), own, window, size, place)
-        )
+        parts.append(whole(compiler, node, channels, kernel, window, size, place))
     result = parts[0]
     if len(parts) > 1:
         joined = (*result.shape[:3], groups * outputs)
         result = compiler.emit(
             "CONCATENATION", parts, joined, quantization=result.quantization, axis=3
         )
-    begin = (0, *window.before, 0)
-    result = slice_of(compiler, result, begin, (shape[0], *size, groups * outputs))
+    corner = (0, *window.before, 0)
+    result = slice_of(compiler, result, corner, (shape[0], *size, groups * outputs))
     give_plane(compiler, node, result)
+
+
+def rows(kernel: Array, own: slice) -> Array:
+    return kernel[own]
 
 
 def window_for(compiler: Compiler, node: Node, weights: Weights) -> Window:
