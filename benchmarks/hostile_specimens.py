@@ -99,7 +99,7 @@ def lightgbm(_: Path) -> bytes:
 
     values, classes = trees()
     settings = {"objective": "binary", "num_leaves": 7, "verbosity": -1, "num_threads": 1}
-    return lgb.train(settings, lgb.Dataset(values, classes), 5).model_to_string().encode()
+    return str(lgb.train(settings, lgb.Dataset(values, classes), 5).model_to_string()).encode()
 
 
 SPECIMENS: Mapping[str, Specimen] = {

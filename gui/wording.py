@@ -16,7 +16,8 @@ NAMES = {
     "kolmogorov_smirnov": "Kolmogorov-Smirnov", "size_bytes": "Size", "minmax": "Min/max",
     "qat": "Quantization-aware training", "sklearn": "scikit-learn",
     "torch_export": "PyTorch export", "torch_script": "TorchScript",
-    "torch_weights": "PyTorch weights", "saved_model": "SavedModel",
+    "torch": "PyTorch", "torch_weights": "PyTorch weights",
+    "litert_js": "LiteRT.js", "ort_web": "ONNX Runtime Web", "saved_model": "SavedModel",
 }  # fmt: skip
 MINUS = "\u2212"
 NOTHING = "\u2013"  # an en dash: there is no figure

@@ -128,6 +128,8 @@ def _found(folder: Path, job: Job) -> Found:
     if answer.stat().st_size > MOST_ANSWER:
         raise IntegrityError("The file describes itself at too great length.", "Export it again.")
     facts = json.loads(answer.read_text())
+    if "missing" in facts:  # the command line knows which command installs it
+        raise ModuleNotFoundError(facts["message"], name=facts["missing"])
     if "error" in facts:
         raise ERRORS.get(facts["error"], EdgeError)(facts["message"], facts["hint"])
     model = Model.from_facts(facts["model"], (folder / "stored").read_bytes(), None)
@@ -162,6 +164,8 @@ def answer(words: dict[str, Any], folder: Path, job: Job) -> None:
             "metadata": dict(found.metadata),
             "notes": list(found.notes),
         }
+    except ModuleNotFoundError as error:
+        facts = {"missing": error.name or "", "message": str(error)}
     except EdgeError as error:
         facts = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
     except (MemoryError, RecursionError) as error:

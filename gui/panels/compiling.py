@@ -30,6 +30,7 @@ ARTIFACTS = (
     Column("label_agreement", "Same labels", "percent", stretch=0),
     Column("parity", "Parity", "state", value=parity, stretch=0),
 )
+USUAL = "the usual formats are built"
 COLUMNS = 2  # of boxes for the formats
 
 
@@ -97,7 +98,7 @@ class CompileCard(Card):
     def _tell(self) -> None:
         """What is built while no format is ticked."""
         ticked = any(box.isChecked() for box in self.formats.values())
-        taken = f"all that {self.target.currentText()} takes" if self.target.chosen else "the usual"
+        taken = f"all that {self.target.currentText()} takes" if self.target.chosen else USUAL
         self.told.setText("Only those ticked are built." if ticked else f"None ticked: {taken}.")
 
     def _browse(self) -> None:

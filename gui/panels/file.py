@@ -28,11 +28,13 @@ class FileCard(Card):
     Signals:
         looking: a file is looked into.
         found: what is in it.
+        failed_to_look: that it could not be read, and where it is told why.
         changed: something that belongs into the command.
     """
 
     looking = Signal()
     found = Signal(object)
+    failed_to_look = Signal(str, str)
     changed = Signal()
 
     def __init__(self, page: Page) -> None:
@@ -111,6 +113,7 @@ class FileCard(Card):
         self.failed = True
         self._ask_for(f"{message} {hint}")
         self._page.banner.show_problem(message, hint)
+        self.failed_to_look.emit("This file cannot be read", "What helps is said above.")
         self.changed.emit()
 
     def _ask_for(self, words: str) -> None:

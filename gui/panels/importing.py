@@ -33,7 +33,8 @@ FITS = (
     Column("format", "Format", value=lambda r: wording.words(str(r["format"])), stretch=1),
     Column("fits", "", "state", value=lambda r: "fits" if r["fits"] else "in the way", stretch=0,
            sample="In the way"),
-    Column("reason", "Remark", stretch=5, sample="an operator",
+    Column("reason", "Remark", value=lambda r: wording.sentence(str(r.get("reason") or "")),
+           stretch=5, sample="an operator",
            tip=lambda r: f"{r.get('reason', '')}\n{r.get('mend', '')}".strip()),
 )  # fmt: skip
 ONWARD = (("graph", "Graph", "diagram-project"), ("compress", "Compress", "compress"),
@@ -60,9 +61,11 @@ class ImportPanel(Panel):
         self.right.addWidget(self._onward_card())
         self.right.addLayout(tiles(*self.tiles))
         self.right.addWidget(self._ends_card())
-        self.right.addWidget(self._fits_card(), 1)
+        self.right.addWidget(self._fits_card())
+        self.right.addStretch()
         self.main = page.action("Import", "file-import", self.command, self._imported, primary=True)
-        self.file.looking.connect(lambda: self._show({}))
+        self.file.looking.connect(self._clear)
+        self.file.failed_to_look.connect(self._say)
         self.file.found.connect(self._show)
         self.file.changed.connect(page.refresh_commands)
         self.meaning.changed.connect(page.refresh_commands)
@@ -101,10 +104,10 @@ class ImportPanel(Panel):
             "Formats", FITS, Empty("cubes", "Not looked at yet", "Each format is tried."),
             sortable=False,
         )  # fmt: skip
-        self.fits.setMinimumHeight(140)
+        self.fits.fit()
         self.why = label("", "muted", wrap=True)
         self.why.hide()
-        card.add(self.fits, 1)
+        card.add(self.fits)
         card.add(self.why)
         self.fits.selected.connect(self._show_why)
         return card
@@ -121,6 +124,14 @@ class ImportPanel(Panel):
 
     def refresh(self) -> None:
         self.meaning.data.offer(self.session.names("datasets"))
+
+    def _clear(self) -> None:
+        self._show({})
+        self._say("Looking into it", "What it takes and gives is shown here.")
+
+    def _say(self, line: str, hint: str) -> None:
+        """Instead of what a file takes and gives."""
+        self.ends.empty.say(line, hint)
 
     def _show(self, result: Result) -> None:
         self.done.hide()
@@ -142,6 +153,7 @@ class ImportPanel(Panel):
         self.ends.fill([{**row, "way": way} for way, row in ends])
         self.ends.fit()
         self.fits.fill([{**row, "name": row.get("format")} for row in result.get("fits") or ()])
+        self.fits.fit()
         self._show_why(self.fits.current)
         self.notes.show_notes([Note(str(note)) for note in result.get("notes") or ()])
         self.meaning.ask([row for _, row in ends], result.get("labels") or ())
@@ -149,9 +161,10 @@ class ImportPanel(Panel):
 
     def _show_why(self, row: Row | None) -> None:
         """All of the remark on the format that is selected, and what to do."""
-        words = " ".join(str(row.get(key) or "") for key in ("reason", "mend")) if row else ""
-        self.why.setText(words.strip())
-        self.why.setVisible(bool(words.strip()))
+        told = [str(row.get(key) or "") for key in ("reason", "mend")] if row else []
+        words = wording.sentence(" ".join(filter(None, told)))
+        self.why.setText(words)
+        self.why.setVisible(bool(words))
 
     def _imported(self, result: Result) -> None:
         self._made = str(result.get("name", ""))

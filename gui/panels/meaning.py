@@ -17,7 +17,7 @@ from gui.widgets.text import label
 MOST = 8  # inputs and outputs that are asked for; a table can have hundreds of columns
 LETTERS = 16  # of a name beside its fields
 LABELS = "One class a line"
-EXAMPLES = {"meaning": "such as pixels", "unit": "such as 0-255"}
+EXAMPLES = {"meaning": "pixels, ink", "unit": "0-255, °C"}
 
 
 def shortened(name: str) -> str:
@@ -69,7 +69,7 @@ class MeaningCard(Card):
 
     def ask(self, ends: Sequence[Row], labels: Sequence[str]) -> None:
         """For the meaning and the unit of every input and output."""
-        self.labels.setPlaceholderText(f"{len(labels)} are in the file" if labels else LABELS)
+        self.labels.setPlaceholderText(f"{len(labels)} known" if labels else LABELS)
         self.words = {}
         rows = empty_rows()
         for end in ends[:MOST]:

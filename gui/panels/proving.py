@@ -32,15 +32,30 @@ CHECKS = (
     Column("bound", "Asked", stretch=3, sample="same bits"),
     Column("passed", "Outcome", "state", value=outcome, stretch=0),
 )
+
+
+def surely(row: Row) -> str:
+    """The share of the same labels, with what it is at least."""
+    low = row.get("agreement_low")
+    found = f"{wording.percent(row.get('agreement'))} of {wording.count(row.get('samples'))} items"
+    return f"{found}, with 95 % confidence {wording.percent(low)} or more" if low else found
+
+
+def remark(row: Row) -> str:
+    parting = str(row.get("parting") or "")
+    words = (f"They part at {parting}." if parting else "", str(row.get("note") or ""))
+    return " ".join(filter(None, words))
+
+
 RUNTIMES = (
     Column("place", "Runtime", value=lambda r: wording.words(str(r["place"])), stretch=2,
+           sample="ONNX Runtime",
            tip=lambda r: f"{r.get('format', '')} {r.get('version', '')}".strip()),
-    Column("state", "Answers", "state", stretch=0, sample="left out"),
+    Column("state", "Answers", "state", stretch=0, sample="Reference"),
     Column("relative", "Difference", "number", stretch=0),
-    Column("agreement", "Same labels", "percent", stretch=0),
-    Column("agreement_low", "Surely", "percent", stretch=0),
-    Column("why", "Parts at, or why not", value=lambda r: r.get("parting") or r.get("note"),
-           stretch=3, sample="a layer"),
+    Column("agreement", "Same labels", "percent", stretch=0, tip=lambda r: surely(r)),
+    Column("why", "Remark", value=lambda r: r.get("parting") or r.get("note"), stretch=3,
+           sample="Where they part", tip=lambda r: remark(r)),
 )  # fmt: skip
 PARTS = ("Checks", "Runtimes")
 

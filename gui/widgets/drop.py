@@ -39,6 +39,7 @@ class DropArea(QFrame):
         self.folder.clicked.connect(self._choose_folder)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 12)
+        column.addSpacing(BAR + column.spacing())  # so that all but the bar is in the middle
         column.addStretch()
         column.addWidget(Icon("file-import", side=26), 0, Qt.AlignmentFlag.AlignHCenter)
         for part in (self._words, self._place):

@@ -53,6 +53,7 @@ from toolkit.onnx_graph import graph_of, parse
 from toolkit.parameters import checked, fields_hint, from_words
 from toolkit.passes import passes
 from toolkit.recipe import Recipe
+from toolkit.verification.places import places
 
 ALL: dict[str, Registry[Any]] = {
     "answers": answers,
@@ -64,6 +65,7 @@ ALL: dict[str, Registry[Any]] = {
     "networks": networks,
     "pages": pages,
     "passes": passes,
+    "places": places,
     "sources": sources,
     "targets": targets,
 }

@@ -9,8 +9,12 @@ import os
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # a child finds its neighbours, too
+
+from tests.gui import model_answers as models
 from toolkit import results as r
 from toolkit.report import Interval, plain
 
@@ -115,6 +119,10 @@ def diagnosed(words: list[str]) -> r.Diagnosed:
     )  # fmt: skip
 
 
+CERTIFICATE = {
+    "created": "2026-11-20T10:05:00", "ok": True, "reference": "torch",
+    "places": ["torch: reference", "litert: agrees"],
+}  # fmt: skip
 ACCURACY = {"value": 0.972, "low": 0.955, "high": 0.983}
 NAMES = (
     ("datasets", "digits"), ("models", "digits-cnn"), ("models", "m" * 80),
@@ -148,7 +156,15 @@ def result_of(verb: str, words: list[str]) -> dict[str, Any]:
             kind, _, name = words[0].partition("/")
             made = {"depth": 0, "kind": kind, "name": name, "verb": "train", "digest": "ab" * 32}
             data = {**made, "depth": 1, "kind": "datasets", "name": "street", "verb": "add"}
-            facts = {"size_bytes": 25312}
+            facts: dict[str, Any] = {"size_bytes": 25312}
+            if kind == "models" and name == "digits-cnn":
+                facts["certificate"] = CERTIFICATE
+            if kind == "artifacts":
+                facts |= {
+                    "parity": {"passed": True, "max_difference": 1e-7},
+                    "checks": [],
+                    "size_bytes": None,
+                }
             return {"kind": kind, "name": name, "facts": facts, "lineage": [made, data]}
         case "data":
             return {
@@ -174,13 +190,16 @@ def result_of(verb: str, words: list[str]) -> dict[str, Any]:
             return dict(plain(searched(words)))
         case "diagnose":
             return dict(plain(diagnosed(words)))
+        case "inspect":
+            return models.inspected(words)
+        case "import":
+            return models.imported(words)
+        case "diff":
+            return models.compared(words)
+        case "verify":
+            return models.certificate(words)
         case "build":
-            return {
-                "artifacts": [
-                    {"name": f"{words[0]}.onnx", "format": "onnx", "size_bytes": 50_000,
-                     "max_difference": 0.4, "label_agreement": 0.5, "passed": False}
-                ]
-            }  # fmt: skip
+            return models.built(words)
         case "device" if words[0] == "list":
             return {"devices": [DEVICE]}
         case "watch":
@@ -231,8 +250,12 @@ def main() -> int:
             return run_until_told()
     for done in range(3):
         say({"message": f"step {done}", "done": done, "total": 2})
-    held = verb not in ("watch", "build")
-    say({"result": {"ok": held, "next": [], **result_of(verb, rest)}})
+    if verb in ("inspect", "import") and (problem := models.refused(rest)):
+        say({"error": {"kind": "data", **problem}})
+        return 1
+    found = {"ok": verb != "watch", "next": [], **result_of(verb, rest)}
+    say({"result": found})
+    held = found["ok"]
     return 0 if held else 3
 
 

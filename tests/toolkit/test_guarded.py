@@ -181,3 +181,17 @@ def test_words_of_the_user_reach_the_reader(tmp_path: Path) -> None:
             import_model(tmp_path / "w.pt", Given(network="mlp", words=words), QUIET)
 
         assert said in str(caught.value)
+
+
+def test_a_package_that_is_missing_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "h5py.py").write_text("raise ModuleNotFoundError('none', name='h5py')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    file = tmp_path / "model.h5"
+    file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+
+    with pytest.raises(ModuleNotFoundError) as caught:
+        import_model(file, Given(), QUIET)
+
+    assert caught.value.name == "h5py"

@@ -30,7 +30,7 @@ from toolkit.flatbuffer.scan import State, scan
 from toolkit.flatbuffer.writer import Tensor
 
 LONGEST = {False: 64, True: 128}  # steps that are written out, by whether each is read
-CACHE = {False: 512 << 10, True: 8 << 20}  # bytes of weights: every such step has them once
+CACHE = {False: 512 << 10, True: 3 << 20}  # bytes of weights: every such step has them once
 TURN = {False: (2,), True: (4,)}  # steps a turn of a loop takes
 NESTED = (128, 4)  # the same for more than LONG steps that are read: a loop of loops
 LONG = 512
