@@ -120,7 +120,7 @@ def read_in_a_fork(path: Path, folder: Path) -> Outcome:
         limit(kind.memory_bytes + SHARE * size, MOST_S)
         try:
             answer(words, folder, QUIET)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
             (folder / "fault").write_text(repr(error)[:300])
             os._exit(1)
         os._exit(0)

@@ -492,6 +492,7 @@ def build(
     *,
     format: Sequence[str] = (),  # noqa: A002 - the word users type
     target: str | None = None,
+    free_batch: Flag = False,
     data: str | None = None,
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     workspace: Folder = None,
@@ -506,6 +507,8 @@ def build(
         format: such as onnx or tflite; may be repeated. Unless given, all that the target takes;
             `sanderling list formats` names all.
         target: what the files are for; `sanderling list targets` names them.
+        free_batch: TFLite files that take any number of items at once, where the operators can;
+            the others take one at a time.
         data: prove it on this dataset instead of the one the model learned from.
         out: a folder for copies of the files; what is there under their names is replaced.
     """
@@ -513,7 +516,7 @@ def build(
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    built = journeys.build(shelves, model, format, data, job, target)
+    built = journeys.build(shelves, model, format, data, job, target, free_batch)
     return journeys.copied(shelves, built, out) if out else built
 
 
@@ -524,7 +527,7 @@ def verify(
     data: str | None = None,
     device: str | None = None,
     place: Columns = (),
-    samples: int = 200,
+    samples: int = 500,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Certificate:

@@ -13,7 +13,7 @@ from edge_targets.runtime.events import Job
 from edge_targets.runtime.predictor import spread
 from toolkit.checking import Pair, checks_of
 from toolkit.delegation import Delegation, delegation_of, left_in_float
-from toolkit.formats import formats
+from toolkit.formats import Wish, formats
 from toolkit.inference import Inputs, Runner, named
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of, operators
@@ -23,6 +23,7 @@ from toolkit.results import ArtifactInfo
 LABELS_EQUAL = 0.995  # share of items that must keep their class
 FLOAT_TOLERANCE = 1e-4  # largest difference of a float graph's output, as a share of its spread
 INT8_TOLERANCE = 0.25  # one rounding step early in a network can grow to this in a share
+USUAL = Wish()
 EXPLAINED = 0.99  # of the variance of an int8 graph's numbers: a mean alone explains nothing
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -165,32 +166,30 @@ class Compiled:
         )
 
 
-def compile_model(model: Model, format_name: str, inputs: Inputs, job: Job) -> Compiled:
+def compile_model(
+    model: Model, format_name: str, inputs: Inputs, job: Job, wish: Wish = USUAL
+) -> Compiled:
     """Compile, run both on `inputs`, compare every answer, and check the file besides."""
     graph = graph_of(model, job)
     items = named(inputs, model.signature)
-    written = formats[format_name]().build(graph, model.signature, job, samples(model, [*items]))
+    member = formats[format_name].of(wish)
+    written = member.build(graph, model.signature, job, samples(model, [*items]))
 
     def opened() -> Runner:
         return Runner(written.data, format_name, model.signature)
 
     source, compiled = Runner(graph, "onnx", model.signature), opened()
     before, after = (one.outputs(items, job) for one in (source, compiled))
-    engine, notes = formats[format_name].engine, written.notes
-    delegation = delegation_of(written.data) if engine == "tflite" else None
+    notes = written.notes
+    delegation = delegation_of(written.data) if member.engine == "tflite" else None
     quantized = is_quantized(graph, delegation)
-    if (
-        formats[format_name].suffix == ".onnx"
-        and quantized
-        and (left := left_in_float(written.data))
-    ):
+    if member.suffix == ".onnx" and quantized and (left := left_in_float(written.data)):
         notes = (*notes, f"ONNX Runtime computes in float all the same: {', '.join(left)}.")
     parity = compare(before, after, model.signature, quantized)
     job.step("check the file", 0, 1)
     pair = Pair(
-        model.signature, items, source, compiled, before, after, parity.tolerance,
-        formats[format_name].lossy,
-    )  # fmt: skip
+        model.signature, items, source, compiled, before, after, parity.tolerance, member.lossy
+    )
     checks = checks_of(pair, opened)
     job.step("check the file", 1, 1)
     return Compiled(written.data, parity, quantized, checks, delegation, notes)

@@ -52,7 +52,8 @@ def import_model(path: Path, given: Given, job: Job) -> Found:
 def _read(name: str, source: Source, given: Given, folder: Path, job: Job) -> Found:
     kind = importers[name]
     words = {"importer": name, "path": str(source.path.absolute()), **asdict(given)}
-    limits = {"memory_bytes": kind.memory_bytes + SHARE * source.size, "time_s": kind.time_s}
+    most = kind.memory_bytes + SHARE * kind.weight_bytes(source)
+    limits = {"memory_bytes": most, "time_s": kind.time_s}
     said = folder / "said.txt"
     with said.open("wb") as errors:
         child = subprocess.Popen(

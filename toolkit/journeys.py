@@ -18,7 +18,7 @@ from toolkit.describe import input_info
 from toolkit.evaluation.held_out import held_out
 from toolkit.evaluation.metrics import metric_name, quality
 from toolkit.features import fit_features
-from toolkit.formats import formats
+from toolkit.formats import Wish, formats
 from toolkit.guarded import import_model
 from toolkit.importers import Given, Source, recognised
 from toolkit.inference import Runner
@@ -28,7 +28,7 @@ from toolkit.measure import Subject
 from toolkit.measure import measure as measured
 from toolkit.model import Model
 from toolkit.networks import networks
-from toolkit.onnx_graph import graph_of, operators
+from toolkit.onnx_graph import OPSET, graph_of, operators
 from toolkit.parameters import from_words, split_words
 from toolkit.proof import proof_inputs
 from toolkit.report import Interval, Report
@@ -187,6 +187,7 @@ def build(
     data_name: str | None,
     job: Job,
     target_name: str | None = None,
+    free_batch: bool = False,
 ) -> Built:
     # an unknown name, or one that grows too long, fails before any work
     chosen = {name: formats[name] for name in formats_for(names, target_name)}
@@ -194,9 +195,11 @@ def build(
     _, model, parents = shelf.loaded(shelves, model_name, data_name)
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats
     proof = proof_inputs(finished)
+    opset = targets[target_name].opset if target_name else OPSET
+    wish = Wish(opset, free_batch)
     found = []
     for name, cls in chosen.items():
-        compiled = compile_model(finished, name, proof.inputs, job).noted(proof.note)
+        compiled = compile_model(finished, name, proof.inputs, job, wish).noted(proof.note)
         file = f"model{cls.suffix}"
         facts = {"format": name, "signature": model.signature.to_json(), **compiled.facts()}
         parameters = {"format": name, "data": data_name}

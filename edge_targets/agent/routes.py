@@ -17,7 +17,7 @@ from edge_targets.runtime.errors import EdgeError, StorageError, UnknownNameErro
 MAX_INFER = 16 << 20  # bytes: 100 photographs of 224 x 224 as JSON
 MAX_COMMAND = 4 << 10  # bytes
 MOST_THREADS = 64  # more cores than a device has
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 
 
 class Problem(Exception):  # noqa: N818 - becomes an answer

@@ -15,7 +15,7 @@ from gui.widgets.rows import form_rows, named, steady
 from gui.widgets.text import label
 
 MODEL = 260  # pixels
-MOST_SAMPLES = 100_000
+SAMPLES, MOST_SAMPLES = 500, 100_000
 
 
 class Build(Page):
@@ -56,7 +56,7 @@ class Build(Page):
         self.samples = steady(named(QSpinBox(), "Inputs to compare at most"))
         self.samples.lineEdit().setTextMargins(INSET, 0, 0, 0)
         self.samples.setRange(1, MOST_SAMPLES)
-        self.samples.setValue(200)
+        self.samples.setValue(SAMPLES)
         card.add(form_rows(("Device", self.device), ("Inputs", self.samples)))
         self.verify = self.action("Verify", "certificate", self.verify_command, self._verified)
         card.add(self.verify)
@@ -69,7 +69,9 @@ class Build(Page):
             raise Incomplete("Train or import a model first.")
         data = ("--data", self.compile.data.chosen) if self.compile.data.chosen else ()
         device = ("--device", self.device.chosen) if self.device.chosen else ()
-        samples = ("--samples", str(self.samples.value())) if self.samples.value() != 200 else ()
+        samples = (
+            ("--samples", str(self.samples.value())) if self.samples.value() != SAMPLES else ()
+        )
         return ("verify", self.model.chosen, *data, *device, *samples)
 
     def prefer_model(self, name: str) -> None:

@@ -36,7 +36,7 @@ CHECKS = (
 
 def surely(row: Row) -> str:
     """The share of the same labels, with what it is at least."""
-    low = row.get("agreement_low")
+    low = row.get("agreement_least")
     found = f"{wording.percent(row.get('agreement'))} of {wording.count(row.get('samples'))} items"
     return f"{found}, with 95 % confidence {wording.percent(low)} or more" if low else found
 

@@ -7,6 +7,7 @@ from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.flatbuffer.metadata import with_metadata
 from toolkit.flatbuffer.translate import translate
+from toolkit.foreign.trees import with_plain_trees
 from toolkit.onnx_graph import parse
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ TITLE = "Sanderling"
 
 def compiled(graph: bytes, signature: Signature, job: Job, *, free_batch: bool = False) -> bytes:
     """The bare file: it computes, and says nothing of itself."""
-    model = parse(graph)
+    model = with_plain_trees(parse(graph))
     refuse_other_names(model, signature)
     return translate(model, job, title=TITLE, free_batch=free_batch)
 

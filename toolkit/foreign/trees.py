@@ -38,6 +38,8 @@ def with_plain_trees(model: Any) -> Any:
     """
     import onnx
 
+    if all(node.domain != ML for node in model.graph.node):
+        return model
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
+from toolkit.onnx_graph import OPSET
 
 Samples = Mapping[str, NDArray[Any]]
 
@@ -21,6 +22,19 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a file beside its format.
+
+    Attributes:
+        opset: the newest that the runtime it is for reads.
+        free_batch: whether it shall take any number of items at once.
+    """
+
+    opset: int = OPSET
+    free_batch: bool = False
+
+
 class Format(ABC):
     """Compiles an ONNX graph into the bytes of one file."""
 
@@ -29,6 +43,11 @@ class Format(ABC):
     engine: ClassVar[str]  # of `edge_targets.runtime.engines`, that runs the file
     usual: ClassVar[bool] = True  # False for a variant that is built only where it is asked for
     lossy: ClassVar[bool] = False  # True where it rounds: it needs samples, and a graph of floats
+
+    @classmethod
+    def of(cls, wish: Wish) -> Self:
+        """The format as it is wished for; one that cannot differ is as it is."""
+        return cls()
 
     @abstractmethod
     def build(

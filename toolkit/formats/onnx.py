@@ -1,8 +1,10 @@
 """ONNX: what ONNX Runtime loads everywhere, in browsers too."""
 
+from typing import Self
+
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
-from toolkit.formats.base import Format, Samples, Written
+from toolkit.formats.base import Format, Samples, Wish, Written
 from toolkit.onnx_graph import OPSET
 from toolkit.optimising import optimised
 
@@ -20,6 +22,10 @@ class Onnx(Format):
 
     def __init__(self, opset: int = OPSET) -> None:
         self.opset = opset  # the newest that the runtime it is for reads
+
+    @classmethod
+    def of(cls, wish: Wish) -> Self:
+        return cls(wish.opset)
 
     def build(
         self, graph: bytes, signature: Signature, job: Job, samples: Samples | None = None

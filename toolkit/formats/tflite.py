@@ -1,9 +1,11 @@
 """TensorFlow Lite: what LiteRT runs on phones, boards and in browsers."""
 
+from typing import Self
+
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
 from toolkit.flatbuffer.ends import compiled, described
-from toolkit.formats.base import Format, Samples, Written
+from toolkit.formats.base import Format, Samples, Wish, Written
 
 
 class TFLite(Format):
@@ -20,6 +22,10 @@ class TFLite(Format):
 
     def __init__(self, free_batch: bool = False) -> None:
         self.free_batch = free_batch
+
+    @classmethod
+    def of(cls, wish: Wish) -> Self:
+        return cls(wish.free_batch)
 
     def build(
         self, graph: bytes, signature: Signature, job: Job, samples: Samples | None = None

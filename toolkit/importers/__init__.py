@@ -10,6 +10,12 @@ from toolkit.importers.base import Found, Given, Importer, Source
 __all__ = ["Found", "Given", "Importer", "Source", "importers", "read_model", "recognised"]
 
 importers = Registry(__name__, Importer)
+FOREIGN = (
+    ("llama.cpp (GGUF)", 0, b"GGUF"),
+    ("ONNX Runtime (.ort)", 4, b"ORTM"),
+    ("ncnn", 0, b"7767517"),
+)
+"""Kinds that are known and not read: their name, where their mark stands, and the mark."""
 
 
 def read_model(path: Path, given: Given, job: Job) -> Found:
@@ -30,8 +36,19 @@ def recognised(source: Source) -> str:
     for name in importers.names():
         if importers[name].accepts(source):
             return name
-    titles = ", ".join(importers[name].title for name in importers.names())
+    readable = [importers[name] for name in importers.names() if importers[name].reads]
+    kind = foreign_kind(source)
     raise UnsupportedError(
-        f"{source.path} is not a model file that can be imported.",
-        f"Export the model to one of: {titles}.",
+        f"{source.path} is a file of {kind}, which is not imported."
+        if kind
+        else f"{source.path} is not a model file that can be imported.",
+        f"Export the model to one of: {', '.join(member.title for member in readable)}.",
     )
+
+
+def foreign_kind(source: Source) -> str:
+    """Whose model file it is, of kinds that are known and not read; "" for any other."""
+    for kind, place, mark in FOREIGN:
+        if source.head[place : place + len(mark)] == mark:
+            return kind
+    return "Core ML" if "Manifest.json" in source.members else ""

@@ -103,7 +103,7 @@ class Importer(ABC):
     """
 
     title: ClassVar[str]
-    package: ClassVar[str] = ""  # that reads it, where one beside the usual is needed
+    reads: ClassVar[bool] = True  # False for a kind that is only told from others, and refused
     memory_bytes: ClassVar[int] = GIB
     time_s: ClassVar[float] = 300
 
@@ -111,6 +111,11 @@ class Importer(ABC):
     @abstractmethod
     def accepts(cls, source: Source) -> bool:
         """Whether a file is of this kind, by its content."""
+
+    @classmethod
+    def weight_bytes(cls, source: Source) -> int:
+        """Of the file and of what lies beside it and belongs to it: memory grows with that."""
+        return source.size
 
     @abstractmethod
     def read(self, source: Source, given: Given, job: Job) -> Found:

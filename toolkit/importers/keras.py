@@ -30,7 +30,6 @@ class Keras(Importer):
     """
 
     title = "Keras"
-    package = "keras"
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

@@ -16,7 +16,6 @@ class LightGBM(Importer):
     """Boosted trees and random forests for values, classes and ranks."""
 
     title = "LightGBM"
-    package = "lightgbm"
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

@@ -14,6 +14,7 @@ class Onnx(Importer):
     """Any graph the runtime loads whose first axes are a batch; opsets are raised to ours."""
 
     title = "ONNX"
+    time_s = 60
 
     @classmethod
     def accepts(cls, source: Source) -> bool:
@@ -21,6 +22,14 @@ class Onnx(Importer):
         # protobuf: field 1 (ir_version), a small number, then another known field of ModelProto
         known = len(head) > 3 and head[0] == 0x08 and head[1] < 0x20 and head[2] in FIELDS
         return known and not is_saved_model(head) and head[4:9] != SAFETENSORS
+
+    @classmethod
+    def weight_bytes(cls, source: Source) -> int:
+        """With the files of the folder that may hold its weights: called like it, or `.data`."""
+        folder, stem = source.path.parent, source.path.stem
+        beside = (one for one in folder.iterdir() if one != source.path and one.is_file())
+        mine = (one for one in beside if one.suffix == ".data" or one.name.startswith(stem))
+        return source.size + sum(one.stat().st_size for one in mine)
 
     def read(self, source: Source, given: Given, job: Job) -> Found:
         return taken_over(decode(source.path.read_bytes()), source.path, given, job)

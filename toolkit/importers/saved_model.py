@@ -13,6 +13,7 @@ FILE = "saved_model.pb"
 class SavedModel(Importer):
     """Says how a SavedModel becomes a file that can be imported."""
 
+    reads = False
     title = "TensorFlow SavedModel (with how to export it)"
 
     @classmethod

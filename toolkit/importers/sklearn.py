@@ -42,7 +42,6 @@ class ScikitLearn(Importer):
     """Estimators with their preparation, as one graph from a row of numbers to shares or values."""
 
     title = "scikit-learn"
-    package = "skl2onnx"
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

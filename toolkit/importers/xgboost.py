@@ -19,7 +19,6 @@ class XGBoost(Importer):
     """Boosted trees (DART too) and linear boosters, with XGBoost's own objectives."""
 
     title = "XGBoost"
-    package = "xgboost"
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

@@ -64,7 +64,7 @@ class Witness:
         largest: difference of any value; `relative` as a share of its output's spread.
         bound: what `relative` may be.
         agreement: share of items with the same class; null without classes.
-        agreement_low: the share that it surely is (95 %, Clopper and Pearson 1934).
+        agreement_least: the share that it surely is (95 %, Clopper and Pearson 1934).
         parting: the first layer where they part, when they do.
     """
 
@@ -77,7 +77,7 @@ class Witness:
     relative: float | None
     bound: float | None
     agreement: float | None
-    agreement_low: float | None
+    agreement_least: float | None
     parting: str = ""
     note: str = ""
 

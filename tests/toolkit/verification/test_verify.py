@@ -56,7 +56,7 @@ def test_a_model_agrees_in_all_places_and_is_certified(
         assert witness.relative is not None
         assert witness.relative < 1e-5
         assert witness.agreement == 1
-        assert witness.agreement_low == pytest.approx(0.05 ** (1 / 60))
+        assert witness.agreement_least == pytest.approx(0.05 ** (1 / 60))
         assert witness.bound == (0.25 if name == "net-int8" else 1e-4)
 
 
