@@ -14,6 +14,7 @@ from toolkit import retrain as retraining
 from toolkit import shelf
 from toolkit.artifact import compile_model
 from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import told as listed
 from toolkit.describe import input_info
 from toolkit.evaluation.held_out import held_out
 from toolkit.evaluation.metrics import metric_name, quality
@@ -22,7 +23,7 @@ from toolkit.formats import Wish, formats
 from toolkit.guarded import import_model
 from toolkit.importers import Given, Source, recognised
 from toolkit.inference import Runner
-from toolkit.matching import check_fits, with_meaning
+from toolkit.matching import in_classes, with_meaning
 from toolkit.meaning import Told, questions
 from toolkit.measure import Subject
 from toolkit.measure import measure as measured
@@ -103,12 +104,14 @@ def import_file(
     told: Told = NOTHING_TOLD,
 ) -> Imported:
     check_name(name)
+    sources = (shelves.get("datasets", data_name),) if data_name else ()
     found = import_model(file, given, job)
-    model = replace(found.model, signature=told.applied(found.model.signature))
-    sources: tuple[Entry, ...] = ()
-    if data_name:
-        sources = (shelves.get("datasets", data_name),)
-        model = with_meaning(model, shelf.load_dataset(shelves, sources[0]))
+    own = told.applied(found.model.signature)
+    model, notes = replace(found.model, signature=own), found.notes
+    for entry in sources:
+        model = with_meaning(model, shelf.load_dataset(shelves, entry))
+    if model.signature.labels != own.labels:
+        notes = (*notes, order_taken(model.signature.labels))
     parameters = {
         "file": file.name,
         "data": data_name,
@@ -129,8 +132,16 @@ def import_file(
         model.signature.labels,
         operators(graph),
         dict(found.metadata),
-        (*found.notes, *questions(model.signature)),
+        (*notes, *questions(model.signature)),
         next=(f"sanderling build {name}", f"sanderling verify {name}"),
+    )
+
+
+def order_taken(labels: Sequence[str]) -> str:
+    """What is said where a model has numbered classes and its dataset has named ones."""
+    return (
+        f"Its numbered classes are taken to be {listed(labels)}, in this order, as in the data: "
+        "where they are in another, give it with --labels FILE."
     )
 
 
@@ -246,9 +257,8 @@ def measure(shelves: Workspace, name: str, data_name: str, threads: int, job: Jo
             f"A model does not run on {threads} threads.", f"Use --threads 1 to {MOST_THREADS}."
         )
     entry = shelves.find_any(name, ("models", "artifacts"))
-    data = shelf.dataset(shelves, data_name)
     learned = shelf.learned_data(shelves, entry)
-    check_fits(shelf.signature_of(entry), data, learned)
+    data = shelf.fitting(shelf.signature_of(entry), shelf.dataset(shelves, data_name), learned)
     unseen = held_out(data, [learned] if learned else [])
     runner, size = runner_of(shelves, entry, threads, job)
     subject = Subject(runner, size)
@@ -265,8 +275,7 @@ def retrain(
     source = shelf.trainable(shelves, shelves.get("models", name))
     old, before = shelf.load_model(shelves, source), shelf.data_of(shelves, source)
     today_entry = shelves.get("datasets", data_name)
-    today = shelf.load_dataset(shelves, today_entry)
-    check_fits(old.signature, today, old.data)
+    today = shelf.fitting(old.signature, shelf.load_dataset(shelves, today_entry), old.data)
     if today_entry.files in [entry.files for entry in before]:
         raise DataError(
             f"{name} has learned from {data_name} already.",
@@ -274,7 +283,8 @@ def retrain(
         )
     given = from_words(Settings, words).model_dump(exclude_unset=True)
     settings = Settings(**{**(source.facts.get("settings") or {}), **given})
-    proofs = retraining.unseen(today, [shelf.load_dataset(shelves, entry) for entry in before])
+    learned = [in_classes(shelf.load_dataset(shelves, one), today.labels) for one in before]
+    proofs = retraining.unseen(today, learned)
     new = retraining.retrain(old, today, settings, job)
     rows = retraining.compare(old, new, proofs, job)
     parameters = {"data": data_name, **settings.model_dump(mode="json")}

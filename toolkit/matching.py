@@ -1,6 +1,9 @@
 """Whether a model can be used with a dataset: the same inputs, classes and categories."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import DataError
@@ -41,11 +44,11 @@ def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> 
             "Export it with the classes' shares as its only output, and import that.",
         )
     # what was imported without data has numbers for names
-    anonymous = not learned and signature.labels == tuple(map(str, range(given[1])))
-    if signature.labels != data.labels and not anonymous:
+    anonymous = not learned and numbered(signature.labels)
+    if signature.labels != in_classes(data, signature.labels).labels and not anonymous:
         raise DataError(
             f"The model gives {told(signature.labels)}; {data.name} has {told(data.labels)}.",
-            "Name a dataset with the model's own classes.",
+            "Name a dataset with the model's own classes, or with their numbers.",
         )
     if learned and (why := unlike(learned.facts, data.facts)):
         raise DataError(
@@ -54,11 +57,33 @@ def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> 
         )
 
 
+def numbered(labels: Sequence[str]) -> bool:
+    """Whether classes have their numbers, from 0, for names."""
+    return bool(labels) and list(labels) == [str(number) for number in range(len(labels))]
+
+
+def in_classes(data: Dataset, labels: tuple[str, ...]) -> Dataset:
+    """The same items, their classes named and numbered as `labels` says.
+
+    Classes that had numbers for names are taken by these; those that had the same names are
+    brought into order. With other classes than these the dataset comes back as it was.
+    """
+    if data.labels == labels or len(data.labels) != len(labels):
+        return data
+    facts = replace(data.facts, labels=labels)
+    if set(data.labels) == set(labels):
+        number = np.array([labels.index(label) for label in data.labels])
+        return replace(data, facts=facts, targets=number[data.targets])
+    return replace(data, facts=facts) if numbered(data.labels) else data
+
+
 def with_meaning(model: Model, data: Dataset) -> Model:
-    """An imported model with the dataset's names, units and labels."""
+    """An imported model with the dataset's names and units; its own labels, where it has any."""
     check_fits(model.signature, data, None)
     wanted = data.facts.input
     [taken] = model.signature.inputs
     named = replace(taken, meaning=wanted.meaning, unit=wanted.unit, columns=wanted.columns)
-    signature = replace(model.signature, inputs=(named,), labels=data.labels)
-    return replace(model, signature=signature, data=data)
+    own = model.signature.labels
+    labels = data.labels if numbered(own) else own
+    signature = replace(model.signature, inputs=(named,), labels=labels)
+    return replace(model, signature=signature, data=in_classes(data, labels))

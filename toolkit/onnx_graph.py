@@ -1,13 +1,13 @@
 """ONNX graphs: from torch, and in the clean form that every later step expects."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError, first_line
 from edge_targets.runtime.events import Job
+from toolkit.quiet import quiet
 
 if TYPE_CHECKING:
     import onnx
@@ -54,15 +54,11 @@ def traced(module: "nn.Module", taken: TensorSpec, given: str) -> "onnx.ModelPro
     Raises:
         Exception: of the exporter's own, where it cannot.
     """
-    import logging
-
     import torch
 
     # two items: with one, torch.export would take the batch for a constant
     example = torch.zeros((2, *taken.shape[1:]), dtype=getattr(torch, taken.dtype))
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+    with quiet(), torch.no_grad():  # the exporter warns about its own internals
         program = torch.onnx.export(
             module,
             (example,),

@@ -7,7 +7,7 @@ from typing import Any, cast
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import RecipeError, UnsupportedError
 from toolkit.data.dataset import Dataset, Facts
-from toolkit.matching import check_fits
+from toolkit.matching import check_fits, in_classes
 from toolkit.model import Model
 from toolkit.workspace import Entry, Workspace, check_name
 
@@ -79,13 +79,24 @@ def learned_from(
     return (*data, *(entry for entry in named if trained and entry.files not in known))
 
 
+def fitting(signature: Signature, data: Dataset, learned: Dataset | None) -> Dataset:
+    """The dataset in the model's own classes.
+
+    Raises:
+        DataError: the model cannot be used with it.
+    """
+    known = in_classes(data, signature.labels)
+    check_fits(signature, known, learned)
+    return known
+
+
 def learned_data(workspace: Workspace, entry: Entry) -> Dataset | None:
-    """All that a model, or the model behind an artifact, has learned from, as one."""
+    """All that a model, or the model behind an artifact, has learned from, in its classes."""
     merged: Dataset | None = None
     for found in data_of(workspace, entry):
         one = load_dataset(workspace, found)
         merged = merged.merged(one) if merged else one
-    return merged
+    return in_classes(merged, signature_of(entry).labels) if merged else None
 
 
 def load_model(workspace: Workspace, entry: Entry) -> Model:
@@ -111,8 +122,7 @@ def loaded(
     if not data_name:
         return entry, model, (entry,)
     source = workspace.get("datasets", data_name)
-    data = load_dataset(workspace, source)
-    check_fits(model.signature, data, model.data)
+    data = fitting(model.signature, load_dataset(workspace, source), model.data)
     return entry, model.with_data(data), (entry, source)
 
 

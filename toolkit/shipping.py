@@ -24,7 +24,6 @@ from toolkit import shelf
 from toolkit.certificates import CERTIFICATE, certificate_of
 from toolkit.evaluation.gate import Gate
 from toolkit.gating import SMALLER, judged, original_of
-from toolkit.matching import check_fits
 from toolkit.packaging import Contents, card, write_package
 from toolkit.results import Bundled, Deployed, DeviceInfo, Packaged
 from toolkit.telemetry.store import Store
@@ -62,8 +61,8 @@ def package(
             f"{artifact_name} has no data to take a reference profile from.",
             f"Import the model with --data, then build it again: {model.name}.",
         )
-    world = shelf.load_dataset(shelves, data[0])
-    check_fits(shelf.signature_of(artifact), world, None)
+    signature = shelf.signature_of(artifact)
+    world = shelf.fitting(signature, shelf.load_dataset(shelves, data[0]), None)
     verdict = judged(shelves, artifact, world, gate, slices, job) if gate else None
     if verdict and not verdict.passed:
         diagnose = f"sanderling diagnose {original_of(shelves, artifact).name} --data {world.name}"

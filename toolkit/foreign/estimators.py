@@ -16,8 +16,9 @@ from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import UnsupportedError, first_line
 from toolkit.foreign import proof, samples
 from toolkit.foreign.estimator_answers import answers_of
-from toolkit.foreign.tables import INPUT, LOOSE, Table, agreement, finished, kept, prove, quiet
+from toolkit.foreign.tables import INPUT, LOOSE, Table, agreement, finished, kept, prove
 from toolkit.onnx_graph import OPSET, written
+from toolkit.quiet import quiet
 
 ML_OPSET = 3
 ENCODERS = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}

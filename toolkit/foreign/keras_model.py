@@ -3,9 +3,7 @@
 import io
 import os
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from toolkit.foreign.keras_layers import translate
 from toolkit.foreign.keras_layers.base import array
 from toolkit.foreign.keras_layers.values import joined
 from toolkit.onnx_graph import BATCH, OPSET
+from toolkit.quiet import quiet
 
 MASKED = {"LSTM", "GRU", "SimpleRNN", "Bidirectional", "GlobalAveragePooling1D", "Attention",
           "MultiHeadAttention", "TimeDistributed", "Softmax", "Concatenate"}  # fmt: skip
@@ -26,17 +25,6 @@ ARITHMETIC = {
     "Add": "Add", "Divide": "Div", "Maximum": "Max", "Minimum": "Min", "Multiply": "Mul",
     "Subtract": "Sub", "TrueDivide": "Div",
 }  # fmt: skip
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what the libraries say of themselves."""
-    import logging
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def ready() -> None:

@@ -1,7 +1,6 @@
 """Graphs of models for tables: one float input, one output, standard names; and their proof."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +27,6 @@ class Table:
     columns: tuple[str, ...]
     width: int
     labels: tuple[str, ...] = ()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what converters say of themselves, in warnings and in logs."""
-    import logging
-    import warnings
-
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def kept(graph: Any, output: str) -> Any:

@@ -14,6 +14,7 @@ from toolkit.foreign.graph import UntranslatedError
 from toolkit.importers.base import Found, Given, Importer, Source, labelled, layout_of
 from toolkit.model import Model
 from toolkit.onnx_graph import check, clean, written
+from toolkit.quiet import quiet
 
 MEMBERS = {"config.json", "metadata.json"}
 STEPS = 4
@@ -41,7 +42,7 @@ class Keras(Importer):
         from toolkit.foreign.keras_borders import corrected
         from toolkit.foreign.keras_config import Checked
         from toolkit.foreign.keras_files import read_keras
-        from toolkit.foreign.keras_model import asked, build, quiet, ready
+        from toolkit.foreign.keras_model import asked, build, ready
 
         file = source.path
         job.step("import Keras", 0, STEPS)

@@ -6,6 +6,7 @@ from edge_targets.runtime.errors import IntegrityError
 from edge_targets.runtime.events import Job
 from toolkit.importers.base import Found, Given, Importer, Source
 from toolkit.model import Model
+from toolkit.quiet import quiet
 
 HEAD = re.compile(rb"tree\r?\nversion=v\d")
 STEPS = 3
@@ -48,7 +49,7 @@ class LightGBM(Importer):
         if not 0 < width <= MOST_COLUMNS or len(names) != width:
             raise damaged(file)
         job.step("import LightGBM", 1, STEPS)
-        with tables.quiet():
+        with quiet():
             booster = opened(rewritten(text), file)
             named = () if names == tuple(f"Column_{i}" for i in range(width)) else names
             output, graph = trees.graph(width)

@@ -11,9 +11,10 @@ from edge_targets.runtime.events import Job
 from toolkit.importers.base import Found, Given, Importer, Source
 from toolkit.onnx_graph import BATCH, OPSET, decode
 from toolkit.opening.archive import damaged, inside
-from toolkit.opening.exporting import quiet, untranslatable
+from toolkit.opening.exporting import untranslatable
 from toolkit.opening.opened import taken_over
 from toolkit.opening.script import checked, traced_inputs
+from toolkit.quiet import quiet
 
 EXPORT = (
     "Or export it anew: torch.export.save(torch.export.export(model.eval(), (example,)), "

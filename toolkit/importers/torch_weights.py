@@ -12,8 +12,8 @@ from toolkit.importers.base import Found, Given, Importer, Source, labelled, lay
 from toolkit.model import Model, refuse_huge
 from toolkit.networks import Network, networks
 from toolkit.opening.archive import damaged, inside, members
-from toolkit.opening.exporting import quiet
 from toolkit.parameters import from_words
+from toolkit.quiet import quiet
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch before 1.6
 MOST_HEADER = 100 << 20  # bytes of a safetensors header, by its own rules

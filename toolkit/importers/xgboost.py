@@ -8,6 +8,7 @@ from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.importers.base import Found, Given, Importer, Source
 from toolkit.model import Model
+from toolkit.quiet import quiet
 
 TEXT = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
 BINARY = re.compile(rb"\{[iUIlL][\x00-\x07]{1,8}(learner|version)")  # UBJSON: length, then name
@@ -31,7 +32,7 @@ class XGBoost(Importer):
 
         file = source.path
         job.step("import XGBoost", 0, STEPS)
-        with tables.quiet():
+        with quiet():
             facts = described(file.read_bytes(), file)
             try:
                 translated(facts, columns_of(facts, file), file)  # the library trusts what it reads

@@ -1,28 +1,12 @@
 """From torch to ONNX, for programs that were made elsewhere."""
 
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edge_targets.runtime.errors import UnsupportedError, first_line
 from toolkit.onnx_graph import OPSET
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """What torch says about its own internals is no concern of the user's."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+from toolkit.quiet import quiet
 
 
 def exported(program: Any, file: Path) -> Any:

@@ -3,7 +3,7 @@
 import base64
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ from toolkit.browser import page_at
 from toolkit.doctor import chromium
 from toolkit.inference import item_count
 from toolkit.serving import files_app, run_app
-from toolkit.verification.places.base import Session, Values
-from toolkit.verification.subject import File
+from toolkit.verification.places.base import Place, Session, Values
+from toolkit.verification.subject import File, Subject
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -39,6 +39,18 @@ def missing() -> str:
     if not (WEB / PROVING / "index.html").is_file():
         return "The browser files are not built: make web."
     return ""
+
+
+class InBrowser(Place):
+    """Runs our files as a page does."""
+
+    def available(self, subject: Subject) -> str:
+        if not self.files(subject):
+            return subject.refused.get(self.engine, "No such file.")
+        return missing()
+
+    def opened(self, subject: Subject, job: Job) -> AbstractContextManager[Session]:
+        return proving(self.engine)
 
 
 @contextmanager
