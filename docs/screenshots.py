@@ -1,10 +1,10 @@
 """Take pictures of every page, light and dark, in the real window on a real workspace.
 
-    python docs/screenshots.py WORKSPACE [--out docs/images] [--live]
+    python docs/screenshots.py WORKSPACE [--out docs/images] [--live] [--file MODEL]
 
 Draws under Xvfb where it is installed, else with Qt's offscreen platform. With `--live` the
 pages first do their work (train, compress, build, search, diagnose), and what they make stays in
-the workspace.
+the workspace. `--file` is a model file of another framework for the page Models.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 1280, 820
 PICTURES = (
-    "overview", "train", "compress", "compress-search", "compress-diagnose", "deploy", "monitor",
+    "overview", "train", "models", "models-graph", "models-compare", "compress",
+    "compress-search", "compress-diagnose", "build", "deploy", "monitor",
 )  # fmt: skip
 LIMIT_S = 900  # the longest job of --live
 TRIALS = 16  # of the search: enough for a front
@@ -34,6 +35,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--live", action="store_true", help="let the pages do their work first")
+    parser.add_argument("--file", default="", help="a model file to look into")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -105,7 +107,7 @@ def inside(chosen: argparse.Namespace) -> int:
         for name in PICTURES:
             page: Any = window.visit(name.partition("-")[0])
             settle()
-            for step in steps(name, page, chosen.live):
+            for step in steps(name, page, chosen):
                 step()
                 settle()
             for look in ("light", "dark"):
@@ -118,8 +120,17 @@ def inside(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def steps(name: str, page: Any, live: bool) -> list[Callable[[], object]]:
+def steps(name: str, page: Any, chosen: argparse.Namespace) -> list[Callable[[], object]]:
     """What a person would do on a page before it is worth a picture."""
+    live: bool = chosen.live
+    if name.startswith("models"):
+        return model_steps(name, page, chosen.file)
+    if name == "build":
+        verified = (page.verify.trigger, lambda: page.report.parts.setCurrentIndex(1))
+        files = page.session.names("artifacts")
+        return (
+            list(verified) if live else [lambda: page.files.table.select(files[-1])] * bool(files)
+        )
     if name == "overview":
         found = page.session.names("packages") or page.session.names("models")
         return [lambda: page.table.select(found[-1])] if found else []
@@ -133,6 +144,31 @@ def steps(name: str, page: Any, live: bool) -> list[Callable[[], object]]:
     if name == "compress" and live:
         return [page.recipe.main.trigger]
     return [page.start.trigger] if name == "train" and live else []
+
+
+def model_steps(name: str, page: Any, file: str) -> list[Callable[[], object]]:
+    """Look into the file; walk into the graph; compare a model with one made of it."""
+    models, data = page.session.names("models"), page.session.names("datasets")
+    if name == "models":
+        return [lambda: page.importing.file.drop.take(file)] if file else []
+    if not models:
+        return [lambda: page.segments.setCurrentIndex(1 if name == "models-graph" else 2)]
+    if name == "models-graph":
+        return [
+            lambda: page.segments.setCurrentIndex(1),
+            lambda: page.model.choose(models[-1]),
+            lambda: page.graph.view.choose(4),
+        ]
+    pairs = [(a, b) for a in models for b in models if a != b and b.startswith(a)]
+    first, second = (pairs or [(models[0], models[-1])])[0]
+    return [
+        lambda: page.segments.setCurrentIndex(2),
+        lambda: page.compare.first.choice.choose(first),
+        lambda: page.compare.second.choice.choose(second),
+        lambda: page.compare.data.choose(data[0] if data else ""),
+        page.compare.main.trigger,
+        lambda: page.compare.result.layers.view.selectRow(1),
+    ]
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from edge_targets.runtime.durable import storing
 from edge_targets.runtime.errors import (
     DataError,
     EdgeError,
     IntegrityError,
     RecipeError,
+    StorageError,
     UnsupportedError,
     first_line,
 )
@@ -32,7 +34,8 @@ POLL_S = 0.1  # how soon a cancelled job stops its child
 SHARE = 16  # bytes of memory for each byte of the file, on top of an importer's own limit
 MOST_ANSWER = 64 << 20  # bytes of facts; the weights are in a file beside them
 ERRORS = {
-    error.__name__: error for error in (DataError, IntegrityError, RecipeError, UnsupportedError)
+    error.__name__: error
+    for error in (DataError, IntegrityError, RecipeError, StorageError, UnsupportedError)
 }
 
 
@@ -45,6 +48,11 @@ def import_model(path: Path, given: Given, job: Job) -> Found:
     """
     source = Source.of(path)
     name = recognised(source)
+    if given.network and not importers[name].takes_network:
+        raise UnsupportedError(
+            f"--network {given.network}: {path} brings its own ({importers[name].title}).",
+            "Leave --network out; it is for files that hold nothing but weights.",
+        )
     with tempfile.TemporaryDirectory() as folder:
         return _read(name, source, given, Path(folder), job)
 
@@ -157,7 +165,8 @@ def answer(words: dict[str, Any], folder: Path, job: Job) -> None:
     try:
         found = importers[words["importer"]]().read(Source.of(Path(words["path"])), given, job)
         _, stored = found.model.stored()
-        (folder / "stored").write_bytes(stored)
+        with storing(folder / "stored"):
+            (folder / "stored").write_bytes(stored)
         facts: dict[str, Any] = {
             "model": found.model.facts(),
             "layout": found.layout,
@@ -168,6 +177,7 @@ def answer(words: dict[str, Any], folder: Path, job: Job) -> None:
     except ModuleNotFoundError as error:
         facts = {"missing": error.name or "", "message": str(error)}
     except EdgeError as error:
+        (folder / "stored").unlink(missing_ok=True)  # on a full disk, the answer needs its room
         facts = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
     except (MemoryError, RecursionError) as error:
         facts = {

@@ -163,8 +163,10 @@ def attach(
     entry = shelves.get("models", source_name)
     model = attached(shelf.load_model(shelves, entry), steps, answers, job)
     parameters = {"before": list(before), "after": list(after)}
-    # what the model learned from is no longer what it takes
-    shelf.save_model(shelves, name, model, "attach", parameters, (entry,), ())
+    same = not before and model.signature.labels == shelf.signature_of(entry).labels != ()
+    # with a step before it, what the model learned from is no longer what it takes
+    data = shelf.data_of(shelves, entry) if same else ()
+    shelf.save_model(shelves, name, model, "attach", parameters, (entry,), data)
     return Attached(
         name,
         source_name,
@@ -208,10 +210,14 @@ def build(
     proof = proof_inputs(finished)
     opset = targets[target_name].opset if target_name else OPSET
     wish = Wish(opset, free_batch)
+    # all are compiled before one is stored: a refusal leaves nothing behind
+    compiled_as = {
+        name: compile_model(finished, name, proof.inputs, job, wish).noted(proof.note)
+        for name in chosen
+    }
     found = []
-    for name, cls in chosen.items():
-        compiled = compile_model(finished, name, proof.inputs, job, wish).noted(proof.note)
-        file = f"model{cls.suffix}"
+    for name, compiled in compiled_as.items():
+        file = f"model{chosen[name].suffix}"
         facts = {"format": name, "signature": model.signature.to_json(), **compiled.facts()}
         parameters = {"format": name, "data": data_name}
         made = shelves.put(
@@ -222,8 +228,8 @@ def build(
     return Built(
         tuple(found),
         next=(
-            f"sanderling measure {first} --data DATA",
-            f"sanderling package {first} --target simulator",
+            f"sanderling measure {first} --data {data_name or 'DATA'}",
+            f"sanderling package {first} --target {target_name or 'simulator'}",
         ),
     )
 

@@ -11,6 +11,10 @@ from edge_targets.runtime.errors import DataError, UnknownNameError, UsageError
 MOST_LABELS = 100_000
 LONGEST_LABEL = 200  # characters
 MOST_BYTES = 4 << 20  # of a label file
+FREE = -1
+ROW = 2  # axes: the batch, and the numbers of an item
+LARGEST = (1 << 31) - 1  # of a size: what the formats count with
+LIKE = "Write it like --shape image=1,3,224,224, the batch first."
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,24 @@ def questions(signature: Signature) -> tuple[str, ...]:
             f"Its {len(signature.labels)} classes are numbered: name them with --labels FILE."
         )
     found += [
-        f"In what range or unit {spec.name} comes is not known: "
-        f"say it with --unit {spec.name}=0-255, for example."
+        asked(spec)
         for spec in signature.inputs
         if not spec.unit and not spec.columns and spec.dtype.startswith("float")
+        if len(spec.shape) != ROW or not spec.meaning
     ]
     return tuple(found)
+
+
+def asked(spec: TensorSpec) -> str:
+    if len(spec.shape) == ROW:
+        return (
+            f"What the {spec.shape[1]} numbers of {spec.name} stand for is not known: a dataset "
+            f"with their columns says it (--data), or words (--meaning {spec.name}=WORDS)."
+        )
+    return (
+        f"In what range or unit {spec.name} comes is not known: "
+        f"say it with --unit {spec.name}=0-255, for example."
+    )
 
 
 def named_words(words: Sequence[str], option: str) -> dict[str, str]:
@@ -103,12 +119,14 @@ def named_words(words: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(
                 f"{option} {word}: there is no '='.", f"Write it like {option} image=WORDS."
             )
+        if name in found:
+            raise UsageError(f"{option} says {name} twice.", "Say it once.")
         found[name] = value
     return found
 
 
 def shapes_of(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """`NAME=1,3,224,224`, each; the batch, first, may be any number, or -1."""
+    """`NAME=1,3,224,224`, each; the batch, first, may be -1: any number."""
     found = {}
     for name, text in named_words(words, "--shape").items():
         try:
@@ -116,13 +134,19 @@ def shapes_of(words: Sequence[str]) -> dict[str, tuple[int, ...]]:
         except ValueError as error:
             raise UsageError(
                 f"--shape {name}={text}: sizes are whole numbers.",
-                "Write it like --shape image=1,3,224,224, the batch first.",
+                LIKE,
             ) from error
         if any(size < 1 for size in sizes[1:]):
             raise UsageError(
-                f"--shape {name}={text}: only the batch, which is first, may be free.",
-                "Write it like --shape image=1,3,224,224.",
+                f"--shape {name}={text}: only the batch, which is first, may be free.", LIKE
             )
+        if not (sizes[0] == FREE or sizes[0] > 0):
+            raise UsageError(
+                f"--shape {name}={text}: the batch, first, is at least 1, or {FREE} for any.",
+                LIKE,
+            )
+        if max(sizes) > LARGEST:
+            raise UsageError(f"--shape {name}={text}: no size goes beyond {LARGEST:,}.", LIKE)
         found[name] = sizes
     return found
 
@@ -135,6 +159,8 @@ def labels_of(path: Path) -> tuple[str, ...]:
     """
     hint = "Give a text file with the name of one class a line, in the order of the classes."
     try:
+        if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+            raise DataError(f"{path} is not a regular file.", hint)
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path} has more than {MOST_BYTES:,} bytes.", hint)
         lines = path.read_text("utf-8-sig").splitlines()

@@ -49,6 +49,8 @@ def checked(cls: type[M], values: Mapping[str, Any], where: str) -> M:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise RecipeError(f"{where}: {field} is missing.", fields_hint(cls, field)) from error
         # the word of a recipe, not of Python
         expected = first["msg"].replace("valid tuple", 'list, such as ["first", "second"]')
         raise RecipeError(
@@ -72,5 +74,6 @@ def fields_hint(cls: type[BaseModel], name: str = "") -> str:
     known = fields_of(cls)
     field = known.get(name.partition(".")[0])
     if field is not None:
-        return f"{name}: {field.description} Default: {field.default!r}."
+        usual = "It must be given." if field.is_required() else f"Default: {field.default!r}."
+        return f"{name}: {field.description} {usual}"
     return f"Fields: {', '.join(known) or 'none'}."

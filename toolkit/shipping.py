@@ -59,7 +59,7 @@ def package(
     if not data:
         raise UnsupportedError(
             f"{artifact_name} has no data to take a reference profile from.",
-            f"Import the model with --data, then build it again: {model.name}.",
+            f"Name one with --reference; or import {model.name} with --data, and build it again.",
         )
     signature = shelf.signature_of(artifact)
     world = shelf.fitting(signature, shelf.load_dataset(shelves, data[0]), None)
@@ -82,7 +82,6 @@ def package(
         **({"gate": verdict.reason} if verdict else {}),
         **({"certificate": "; ".join(certificate.facts["places"])} if certificate else {}),
     }
-    signature = shelf.signature_of(artifact)
     contents = Contents(
         served,
         facts["format"],

@@ -48,6 +48,7 @@ class Models(Page):
         self.model.currentIndexChanged.connect(self._choose_model)
         self.segments.currentChanged.connect(self._show_part)
         self.importing.onward.connect(self._go_on)
+        self.graph.begin.clicked.connect(lambda: self.segments.setCurrentIndex(0))
         self.setAcceptDrops(True)
         self._show_part(0)
 

@@ -34,7 +34,7 @@ class ComparePanel(Panel):
         super().__init__(page, model)
         self.side.hide()
         self.first, self.second = Subject("First model"), Subject("Second model")
-        self.data = Choice("Data to compare answers on", automatic="None: weights alone")
+        self.data = Choice("Data to compare answers on", automatic="None")
         self.right.addWidget(self._question_card())
         self.tiles = [Tile("Size"), Tile("MACs"), Tile("Same labels"), Tile("First to part")]
         self.right.addLayout(tiles(*self.tiles))

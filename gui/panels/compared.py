@@ -23,10 +23,9 @@ BAR = "a bar"
 
 
 def beside(row: Row, key: str) -> str:
-    """One word where both are the same, and both where they are not."""
-    pair = [str(value or "") for value in (row.get(f"{key}_first"), row.get(f"{key}_second"))]
-    first, second = pair
-    return first if first == second else f"{first or wording.NOTHING} → {second or wording.NOTHING}"
+    """One word where both are the same or there is but one, and both where they differ."""
+    pair = (row.get(f"{key}_first"), row.get(f"{key}_second"))
+    return " → ".join(dict.fromkeys(str(value) for value in pair if value))
 
 
 def share_tip(key: str, what: str) -> Any:

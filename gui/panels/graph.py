@@ -21,6 +21,7 @@ from gui.widgets.search import Search
 from gui.widgets.text import Elided, label
 
 TALL = 380  # pixels: below it nothing of a graph can be seen
+BUSY = ("Looking into it", "The graph is drawn as soon as it is known.")
 NO_GRAPH = ("No graph yet", "Choose a model above: its operators are drawn here.")
 
 
@@ -40,13 +41,16 @@ class GraphPanel(Panel):
         self.view.chosen.connect(self._show_details)
         self.search.sought.connect(self._seek)
         self.search.shown.connect(self.look_at)
+        page.runner.running_changed.connect(self._say_busy)
         self.show_graph(Graph())
 
     def _graph_card(self) -> Card:
         card = Card("Graph")
+        card.header.addStrut(FIELD)
         self.view = GraphView()
         self.view.setMinimumHeight(TALL)
-        self.empty = Empty("diagram-project", *NO_GRAPH)
+        self.begin = Button("Import a model", "file-import")
+        self.empty = Empty("diagram-project", *NO_GRAPH, self.begin)
         self.empty.setMinimumHeight(TALL)
         self.search = Search("Name or operator", self)
         card.header.addWidget(self.search)
@@ -102,7 +106,11 @@ class GraphPanel(Panel):
         return ("inspect", self.chosen_model(), "--graph")
 
     def refresh(self) -> None:
+        self.begin.setVisible(not self.model.chosen)
         self.wish()
+
+    def _say_busy(self, busy: bool) -> None:
+        self.empty.say(*(BUSY if busy else NO_GRAPH))
 
     def wish(self) -> None:
         """Draw the model that is chosen, once, while this part is looked at."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy
 
 from gui import wording
 from gui.models import Column, Row
@@ -43,6 +43,12 @@ ONWARD = (("graph", "Graph", "diagram-project"), ("compress", "Compress", "compr
 
 def shape(row: Row) -> str:
     return "×".join("any" if size == -1 else str(size) for size in row.get("shape") or ())
+
+
+def tight(card: Card) -> Card:
+    """No taller than what is in it."""
+    card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return card
 
 
 class ImportPanel(Panel):
@@ -85,7 +91,7 @@ class ImportPanel(Panel):
         return self.done
 
     def _ends_card(self) -> Card:
-        card = Card("Takes and gives")
+        card = tight(Card("Takes and gives"))
         self.ends = Table(
             "Inputs and outputs",
             ENDS,
@@ -99,7 +105,7 @@ class ImportPanel(Panel):
         return card
 
     def _fits_card(self) -> Card:
-        card = Card("Can be built as")
+        card = tight(Card("Can be built as"))
         self.fits = Table(
             "Formats", FITS, Empty("cubes", "Not looked at yet", "Each format is tried."),
             sortable=False,

@@ -1,6 +1,7 @@
 """What a model file means, where it does not say: its name, its data, its classes, its values."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import Signal
@@ -69,7 +70,9 @@ class MeaningCard(Card):
 
     def ask(self, ends: Sequence[Row], labels: Sequence[str]) -> None:
         """For the meaning and the unit of every input and output."""
-        self.labels.setPlaceholderText(f"{len(labels)} known" if labels else LABELS)
+        numbered = list(labels) == [str(number) for number in range(len(labels))]
+        known = f"{len(labels)}, numbered" if numbered else f"{len(labels)} known"
+        self.labels.setPlaceholderText(known if labels else LABELS)
         self.words = {}
         rows = empty_rows()
         for end in ends[:MOST]:
@@ -89,6 +92,8 @@ class MeaningCard(Card):
             more = f"The other {len(ends) - MOST} can be told on the command line."
             column.addWidget(label(more, "muted", wrap=True))
         replace_widget(self.told, holder)
+        for before, after in pairwise((self.browse, *self.words.values())):
+            QWidget.setTabOrder(before, after)  # they are younger than what follows them
 
     def _field(self, end: Row, name: str, what: str, example: str) -> QLineEdit:
         box = named(QLineEdit(), f"{wording.words(what)} of {name}")

@@ -49,7 +49,7 @@ def remark(row: Row) -> str:
 
 RUNTIMES = (
     Column("place", "Runtime", value=lambda r: wording.words(str(r["place"])), stretch=2,
-           sample="ONNX Runtime",
+           sample="ONNX Runtime Web",
            tip=lambda r: f"{r.get('format', '')} {r.get('version', '')}".strip()),
     Column("state", "Answers", "state", stretch=0, sample="Reference"),
     Column("relative", "Difference", "number", stretch=0),
@@ -78,10 +78,10 @@ class ReportCard(Card):
                   "Verify runs the same inputs through every runtime."),
             sortable=False,
         )  # fmt: skip
-        self._told = label("", "muted", wrap=True)
-        self._told.hide()
+        self.told = label("", "muted", wrap=True)
+        self.told.hide()
         self._pages = (QWidget(), QWidget())
-        parts = ((self.figures, self.checks, self.notes), (self._told, self.runtimes))
+        parts = ((self.figures, self.checks, self.notes), (self.told, self.runtimes))
         for page, widgets in zip(self._pages, parts, strict=True):
             column = QVBoxLayout(page)
             column.setContentsMargins(0, 0, 0, 0)
@@ -111,17 +111,25 @@ class ReportCard(Card):
     def show_certificate(self, result: Result) -> None:
         """The answers of every runtime, as they were just found."""
         self.runtimes.fill(result.get("witnesses") or ())
-        self._told.setText(told_of(result.get("created"), result.get("inputs")))
-        self._told.setVisible(True)
+        self._show_measured(True)
+        self.told.setText(told_of(result.get("created"), result.get("inputs")))
+        self.told.setVisible(True)
         self.parts.setCurrentIndex(1)
+
+    def _show_measured(self, measured: bool) -> None:
+        """The columns that only a certificate made just now can fill."""
+        for number, column in enumerate(RUNTIMES):
+            kept = column.key in ("place", "state")
+            self.runtimes.view.setColumnHidden(number, not (measured or kept))
 
     def show_known(self, certificate: Row | None) -> None:
         """What the workspace keeps of a certificate: who agreed, and when; None without one."""
         known: Any = certificate or {}
         places = [str(words).partition(": ") for words in known.get("places") or ()]
         self.runtimes.fill([{"place": place, "state": state} for place, _, state in places])
-        self._told.setText(f"{told_of(known.get('created'), None)} Verify again for all figures.")
-        self._told.setVisible(bool(known))
+        self._show_measured(not known)
+        self.told.setText(f"{told_of(known.get('created'), None)} Verify again for all figures.")
+        self.told.setVisible(bool(known))
 
 
 def told_of(created: object, inputs: object) -> str:

@@ -14,7 +14,8 @@ SIDEWAYS, BELOW = 26.0, 34.0  # between boxes of one layer, and between layers
 LANE = 12.0  # width of the place that a line takes on a layer it crosses
 LONGEST = 120  # layers that a line keeps a place on; one that is longer is drawn over the boxes
 SWEEPS, SETTLES = 3, 4  # down and up again: more change next to nothing
-LIGHT = 0.05  # how much what reads nothing (a stored weight) counts beside what flows through
+LIGHT = 0.001  # how much what reads nothing (a stored weight) counts beside what flows through
+HOMEWARD = 0.8  # of its distance from the middle that a box keeps where ways join: no drift
 STRAIGHT = 8.0  # how much more a line wants to stay straight than a box wants to be in the middle
 
 Size = tuple[float, float]
@@ -127,7 +128,7 @@ class Net:
     def _spread(self) -> None:
         self.x = [0.0] * len(self.sizes)
         for row in self.rows:
-            at = 0.0
+            at = -sum(self.sizes[item][0] + SIDEWAYS for item in row) / 2
             for item in row:
                 self.x[item] = at + self.sizes[item][0] / 2
                 at += self.sizes[item][0] + SIDEWAYS
@@ -159,9 +160,10 @@ class Net:
     def _wanted(self, item: int, near: Sequence[int]) -> float:
         if not near:
             return self.x[item]
-        weights = [self.weight(other) for other in near]
+        weights = [min(self.weight(other), 1.0) for other in near]
         pairs = zip(near, weights, strict=True)
-        return sum(self.x[other] * weight for other, weight in pairs) / sum(weights)
+        mean = sum(self.x[other] * weight for other, weight in pairs) / sum(weights)
+        return mean if sum(weights) < 2 else mean * HOMEWARD
 
     def weight(self, item: int) -> float:
         if self.sizes[item][1] == 0:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView
 
@@ -58,6 +58,10 @@ class GraphView(QGraphicsView):
             Qt.Key.Key_Home: lambda: self.choose(0),
             Qt.Key.Key_End: lambda: self.choose(len(self.boxes) - 1),
         }
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """What is drawn does not ask for room: the page would scroll."""
+        return self.minimumSize()
 
     def show_graph(self, graph: Graph) -> None:
         """Draw it, with nothing chosen."""

@@ -11,6 +11,7 @@ from gui.widgets.text import label
 
 LABELS = 120  # pixels: so that the fields of several forms line up
 FIELD = 30  # pixels: the height of a line edit in our style
+LETTERS = 76  # of a name: the workspace takes 80, and a number may follow
 W = TypeVar("W", bound=QWidget)
 
 
@@ -65,7 +66,8 @@ def replace_widget(place: QVBoxLayout, widget: QWidget) -> None:
 
 def unique_name(words: str, taken: Sequence[str]) -> str:
     """A name of a workspace made of `words`, with a number where it is taken."""
-    name = re.sub(r"[^a-z0-9._-]+", "-", words.lower().replace("_", "-")).strip("-._") or "unnamed"
+    name = re.sub(r"[^a-z0-9._-]+", "-", words.lower().replace("_", "-")).strip("-._")
+    name = name[:LETTERS].rstrip("-._") or "unnamed"
     number = 2
     found = name
     while found in taken:

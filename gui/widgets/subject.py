@@ -22,7 +22,7 @@ class Subject(QWidget):
         self._name = name
         self._files: list[str] = []
         self._known: list[str] = []
-        self.choice = Choice(name, "No models yet: import or browse one")
+        self.choice = Choice(name, "No models yet")
         self.browse = quiet("folder-open", f"{name}: choose a file")
         self.browse.clicked.connect(self._browse)
         self.setFocusProxy(self.choice)

@@ -218,7 +218,7 @@ def test_a_point_that_is_clicked_is_selected_told_and_built(
     assert "build digits-cnn-s-1 --format tflite" in search.candidate.build.line.text
     search.candidate.build.trigger()
     settle(window)
-    assert search.candidate.built.text().startswith("Built digits-cnn-s-1.onnx")
+    assert search.candidate.built.text().startswith("Built digits-cnn-s-1.tflite")
 
 
 def test_the_table_of_candidates_selects_in_the_plot_too(run: Callable[[int], Any]) -> None:

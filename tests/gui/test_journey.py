@@ -114,3 +114,65 @@ def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
     press(page, page.retrain)
     assert "reader-again" in built.names("models")
     assert len(page.comparisons.rows.rows) == 2
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """An ONNX file as another program writes it: its batch is one, and it has no meaning."""
+    import numpy as np
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    random = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
+        for name, shape in (("first", (6, 8)), ("second", (8, 3)))
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["values", "first"], ["hidden"], "dense"),
+        helper.make_node("Relu", ["hidden"], ["active"], "active"),
+        helper.make_node("MatMul", ["active", "second"], ["scores"], "head"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])
+        for name, size in (("values", 6), ("scores", 3))
+    ]
+    graph = helper.make_graph(nodes, "made", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(model)
+    save(model, tmp_path / "made.onnx")
+    return tmp_path / "made.onnx"
+
+
+def test_a_file_is_imported_looked_into_and_built_from_the_window(
+    elsewhere: Path, open_window: Callable[..., Window], settle: Callable[..., None], tmp_path: Path
+) -> None:
+    shelves = Workspace.create(tmp_path / "work")
+    window = open_window(shelves.root, PROGRAM)
+    page: Any = window.visit("models")
+    settle(window, LIMIT_MS)
+
+    page.importing.file.drop.take(str(elsewhere))
+    settle(window, LIMIT_MS)
+    assert not page.banner.isVisible(), page.banner.accessibleName()
+    assert page.importing.tiles[0].figure.text() == "ONNX"
+    page.importing.meaning.words["meaning", "values"].setText("readings")
+    QTest.mouseClick(page.importing.main.button, Qt.MouseButton.LeftButton)
+    settle(window, LIMIT_MS)
+    assert page.importing.done.isVisible(), page.banner.accessibleName()
+    assert shelves.names("models") == ["made"]
+
+    page.importing.onward.emit("graph", "made")
+    settle(window, LIMIT_MS)
+    names = [box.vertex.name for box in page.graph.view.boxes]
+    assert {"values", "scores"} <= set(names)
+
+    page.importing.onward.emit("build", "made")
+    page = window.page
+    settle(window, LIMIT_MS)
+    assert (page.title, page.model.chosen) == ("Build", "made")
+    page.compile.formats["onnx"].setChecked(True)
+    QTest.mouseClick(page.main.button, Qt.MouseButton.LeftButton)
+    settle(window, LIMIT_MS)
+    assert not page.banner.isVisible(), page.banner.accessibleName()
+    assert page.files.table.rows.rows[0]["name"] == "made.onnx"
+    assert page.report.checks.rows.rows  # the file that was just made is selected

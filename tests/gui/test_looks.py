@@ -64,6 +64,11 @@ def test_the_colours_in_force_follow_the_theme(qapp: QApplication) -> None:
     [
         (wording.count(1797), "1\u202f797"),
         (wording.count(None), wording.NOTHING),
+        (wording.short(9_999), "9\u202f999"),
+        (wording.short(12_501_632), "12.5\u202fM"),
+        (wording.short(999_600), "1\u202fM"),
+        (wording.short(None), wording.NOTHING),
+        (wording.number(1e30), "1.0e+30"),
         (wording.size(25_312), "25.3\u202fkB"),
         (wording.size(999), "999\u202fB"),
         (wording.size(1_640_000), "1.6\u202fMB"),
@@ -98,6 +103,7 @@ def test_figures_are_written_for_people(said: str, words: str) -> None:
         ("digits", ["digits", "digits-2"], "digits-3"),
         ("../Ünsafe name!", [], "nsafe-name"),
         ("###", [], "unnamed"),
+        ("n" * 200, ["n" * 76], "n" * 76 + "-2"),
     ],
 )
 def test_a_proposed_name_is_allowed_and_free(words: str, taken: list[str], name: str) -> None:

@@ -196,3 +196,10 @@ def test_it_says_where_it_is(job: Job, events: list[Event]) -> None:
     attach(network(4), (), answers_from_words(["sigmoid"]), job)
 
     assert events[-1].done == events[-1].total == 2
+
+
+def test_a_parameter_without_a_default_is_told_without_one() -> None:
+    with pytest.raises(RecipeError, match="height") as caught:
+        steps_from_words(["resize height=0 width=3"])
+
+    assert caught.value.hint.endswith("It must be given.")

@@ -1,10 +1,13 @@
 """Files of strangers are read in a process of its own; what they do there ends there."""
 
+import errno
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
-from toolkit.guarded import import_model
+from toolkit.guarded import answer, import_model
 from toolkit.importers import Given, importers, read_model
 
 MIB = 1 << 20
@@ -181,6 +184,32 @@ def test_words_of_the_user_reach_the_reader(tmp_path: Path) -> None:
             import_model(tmp_path / "w.pt", Given(network="mlp", words=words), QUIET)
 
         assert said in str(caught.value)
+
+
+def test_a_network_is_not_named_for_a_file_that_brings_its_own(file: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"--network mlp: .* brings its own") as caught:
+        import_model(file, Given(network="mlp"), QUIET)
+
+    assert "Leave --network out" in caught.value.hint
+
+
+def test_a_full_disk_is_called_so_and_the_file_not_damaged(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    words = {"importer": "onnx", "path": str(file), **asdict(Given())}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        answer(words, tmp_path, QUIET)
+
+    said = json.loads((tmp_path / "answer.json").read_text())
+    assert said["error"] == "StorageError"
+    assert "No space left" in said["message"]
+    assert "free some space" in said["hint"]
+    assert not (tmp_path / "stored").exists()
 
 
 def test_a_package_that_is_missing_is_named_as_such(

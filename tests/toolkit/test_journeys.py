@@ -23,6 +23,7 @@ from toolkit import compression, journeys, shelf
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
 from toolkit.data.sources.digits import Digits
+from toolkit.meaning import Told
 from toolkit.model import Model
 from toolkit.onnx_graph import parse
 from toolkit.recipe import Recipe
@@ -344,6 +345,68 @@ def test_an_imported_model_travels_the_line_once_its_data_is_named(
     assert journeys.build(line, "alone", ("onnx",), None, QUIET).ok
     with pytest.raises(UnsupportedError, match="no network to train"):
         journeys.retrain(line, "known", "turned", (), "m4", QUIET)
+
+
+def test_labels_of_the_user_name_the_numbered_classes_of_the_data(
+    line: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "theirs.onnx"
+    file.write_bytes(line.read(line.get("artifacts", "m-int8.onnx"), "model.onnx"))
+    names = tuple(f"the digit {number}" for number in range(10))
+
+    found = journeys.import_file(line, file, "named", "digits", QUIET, told=Told(names))
+
+    assert found.labels == names
+    assert journeys.measure(line, "named", "digits", 1, QUIET).rows[0].value > 0.8  # type: ignore[operator]
+    built = journeys.build(line, "named", ("tflite",), "digits", QUIET, "simulator")
+    assert built.ok
+    assert built.next == (
+        "sanderling measure named.tflite --data digits",
+        "sanderling package named.tflite --target simulator",
+    )
+
+
+def test_data_that_names_numbered_classes_is_said_to_give_their_order(
+    line: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "theirs.onnx"
+    file.write_bytes(line.read(line.get("artifacts", "m-int8.onnx"), "model.onnx"))
+    data = shelf.dataset(line, "digits")
+    facts = replace(data.facts, labels=tuple("abcdefghij"))
+    shelf.save_dataset(line, replace(data, name="letters", facts=facts), "data add", {})
+
+    found = journeys.import_file(line, file, "lettered", "letters", QUIET)
+
+    assert found.labels == tuple("abcdefghij")
+    assert any("a, b, c" in note and "--labels" in note for note in found.notes)
+
+
+def test_an_answer_alone_keeps_what_the_model_has_learned_from(line: Workspace) -> None:
+    journeys.attach(line, "m", (), ("softmax temperature=2",), "cool", QUIET)
+    journeys.attach(line, "m", ("from_bytes",), (), "bytes", QUIET)
+
+    assert shelf.data_of(line, line.get("models", "cool"))
+    assert not shelf.data_of(line, line.get("models", "bytes"))
+
+
+def test_a_format_that_refuses_a_model_leaves_nothing_of_the_others(
+    line: Workspace, tmp_path: Path
+) -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 20]> g (float[n,4] x) => (float[n,4] y)'
+        " { y = Loop <body = b (int64 i, bool c, float[n,4] a) => (bool d, float[n,4] e)"
+        " { d = Identity(c) e = Add(a, a) }> (many, , x) }"
+    )
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.int64(3), "many"))
+    (tmp_path / "loop.onnx").write_bytes(model.SerializeToString())
+    journeys.import_file(line, tmp_path / "loop.onnx", "again", None, QUIET)
+
+    with pytest.raises(UnsupportedError, match="Loop") as caught:
+        journeys.build(line, "again", ("onnx", "tflite"), None, QUIET)
+
+    assert "--format onnx" in caught.value.hint
+    assert "again.onnx" not in line.names("artifacts")
 
 
 def test_a_model_is_not_imported_with_data_of_another_shape(

@@ -1,5 +1,6 @@
 """What a user says of a model: labels, meanings, units and sizes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from toolkit.meaning import Told, labels_of, questions, shapes_of, told
 SIGNATURE = Signature(
     (TensorSpec("image", (-1, 3, 8, 8)),), (TensorSpec("scores", (-1, 3)),), ("0", "1", "2")
 )
+
+HUGE = f"image=1,{1 << 31}"
 
 
 def test_what_is_told_stands_in_the_signature(tmp_path: Path) -> None:
@@ -67,11 +70,26 @@ def test_a_label_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         labels_of(tmp_path / "none.txt")
 
 
+def test_a_pipe_is_no_label_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(DataError, match="is not a regular file"):
+        labels_of(tmp_path / "pipe")
+
+
+def test_the_same_input_is_not_told_twice() -> None:
+    with pytest.raises(UsageError, match="--unit says image twice"):
+        told(None, [], ["image=0-255", "image=0-1"])
+
+
 def test_a_shape_is_read_with_its_batch_first() -> None:
     assert shapes_of(["image=1,3,8,8", "size=-1,2"]) == {"image": (1, 3, 8, 8), "size": (-1, 2)}
 
 
-@pytest.mark.parametrize("word", ["image", "=1,3", "image=1,x", "image=1,-1,8", "image="])
+@pytest.mark.parametrize(
+    "word",
+    ["image", "=1,3", "image=1,x", "image=1,-1,8", "image=", "image=0,3", "image=-5,3", HUGE],
+)
 def test_a_shape_that_is_none_is_refused(word: str) -> None:
     with pytest.raises(UsageError) as caught:
         shapes_of([word])
@@ -87,3 +105,13 @@ def test_what_a_file_has_not_said_is_asked_for() -> None:
     assert not questions(
         told(None, [], ["image=0-255"]).applied(Told(("a", "b", "c")).applied(SIGNATURE))
     )
+
+
+def test_of_a_row_of_numbers_its_columns_are_asked_for_and_no_range() -> None:
+    rows = Signature((TensorSpec("row", (-1, 4)),), (TensorSpec("scores", (-1, 2)),), ("a", "b"))
+
+    [asked] = questions(rows)
+
+    assert "the 4 numbers of row" in asked
+    assert "--data" in asked
+    assert not questions(told(None, ["row=four lengths"], []).applied(rows))

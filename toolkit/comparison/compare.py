@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_targets.runtime.contract import TensorSpec
-from edge_targets.runtime.errors import DataError
+from edge_targets.runtime.errors import DataError, IntegrityError, UnsupportedError
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import shelf
 from toolkit.anatomy import total_macs, zipped
@@ -42,7 +42,7 @@ def compare(
         DataError: the dataset holds what neither of them takes.
     """
     dataset = shelf.dataset(Workspace.find(workspace), data) if data else None
-    sides = [open_subject(subject, given, workspace, job) for subject in (first, second)]
+    sides = [side_named(subject, given, workspace, job) for subject in (first, second)]
     parts = [parts_of(side.graph) for side in sides]
     pairs = pairs_of(parts[0].layers, parts[1].layers, job)
     layers = [row_of(pair, parts[0].layers, parts[1].layers) for pair in pairs]
@@ -52,19 +52,31 @@ def compare(
         fed = fed_with(sides, dataset, max(side.macs for side in told))
         answers = answers_of(*fed, job)
         layers = with_errors(layers, pairs, parts, fed, job)
+    differ = tuple(differences(sides, parts, layers, answers))
+    same = () if differ else ("Nothing was found in which they differ.",)
     return Compared(
         told[0],
         told[1],
-        tuple(differences(sides, parts, layers, answers)),
+        differ,
         tuple(operator_counts(*(operators(side.graph) for side in sides))),
         tuple(layers),
         answers.outputs,
         answers.agreement,
         answers.samples,
         parting(layers),
-        (*notes, *rescaled(pairs, parts)),
+        (*same, *notes, *rescaled(pairs, parts)),
         next=() if data or notes else (f"sanderling diff {first} {second} --data DATA",),
     )
+
+
+def side_named(subject: str, given: Given, workspace: Path | None, job: Job) -> Opened:
+    """One of the two; an error says which it is about."""
+    try:
+        return open_subject(subject, given, workspace, job)
+    except (IntegrityError, UnsupportedError) as error:
+        if subject in str(error):
+            raise
+        raise type(error)(f"{subject}: {error}", error.hint) from error
 
 
 def side_of(opened: Opened) -> Side:

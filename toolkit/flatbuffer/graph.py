@@ -123,7 +123,8 @@ def to_graph(model: "onnx.ModelProto") -> Graph:
         if unknown:
             raise node.unsupported(
                 f"gives {unknown[0]!r}, whose shape is not known before the model runs",
-                "TFLite files hold fixed shapes: keep data-dependent shapes out of the model.",
+                "TFLite files hold fixed shapes: keep data-dependent shapes out of the model, or "
+                "build it with --format onnx.",
             )
     return Graph(
         nodes=nodes,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import Job
 from edge_targets.runtime.registry import Registry
-from toolkit.importers.base import Found, Given, Importer, Source
+from toolkit.importers.base import ZIP, Found, Given, Importer, Source
 
 __all__ = ["Found", "Given", "Importer", "Source", "importers", "read_model", "recognised"]
 
@@ -16,6 +16,8 @@ FOREIGN = (
     ("ncnn", 0, b"7767517"),
 )
 """Kinds that are known and not read: their name, where their mark stands, and the mark."""
+
+COPY = "Copy or export the model again."
 
 
 def read_model(path: Path, given: Given, job: Job) -> Found:
@@ -31,11 +33,16 @@ def recognised(source: Source) -> str:
     """The name of the importer that reads a file.
 
     Raises:
+        IntegrityError: it is empty, or cut short.
         UnsupportedError: it is of no kind that is known.
     """
     for name in importers.names():
         if importers[name].accepts(source):
             return name
+    if not source.size and not source.path.is_dir():
+        raise IntegrityError(f"{source.path} is empty.", COPY)
+    if source.head.startswith(ZIP) and not source.members:
+        raise IntegrityError(f"{source.path} is a zip archive that is cut short.", COPY)
     readable = [importers[name] for name in importers.names() if importers[name].reads]
     kind = foreign_kind(source)
     raise UnsupportedError(

@@ -15,6 +15,7 @@ from toolkit.model import Model
 HEAD = 4096  # bytes a file is recognised by
 MOST_MEMBERS = 10_000  # of an archive: more names are no model
 GIB = 1 << 30
+ZIP = b"PK\x03\x04"  # how an archive with something in it begins
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Source:
         try:
             if path.is_dir():
                 return cls(path, b"", frozenset(one.name for one in path.iterdir()), 0)
+            if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+                raise DataError(f"{path} is not a regular file.", "Save the model as a file.")
             with path.open("rb") as stream:
                 head = stream.read(HEAD)
             return cls(path, head, archive_members(path, head), path.stat().st_size)
@@ -53,7 +56,7 @@ class Source:
 
 def archive_members(path: Path, head: bytes) -> frozenset[str]:
     """The names in a zip archive; none where it is no archive, or a damaged one."""
-    if not head.startswith(b"PK\x03\x04"):
+    if not head.startswith(ZIP):
         return frozenset()
     try:
         with zipfile.ZipFile(path) as archive:
@@ -104,6 +107,7 @@ class Importer(ABC):
 
     title: ClassVar[str]
     reads: ClassVar[bool] = True  # False for a kind that is only told from others, and refused
+    takes_network: ClassVar[bool] = False  # whether the user has to say which one it is for
     memory_bytes: ClassVar[int] = GIB
     time_s: ClassVar[float] = 300
 

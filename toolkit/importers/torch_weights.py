@@ -29,6 +29,7 @@ class TorchWeights(Importer):
     """Weights for one of our networks, which is named beside them; it can be trained further."""
 
     title = "torch weights (state_dict, safetensors)"
+    takes_network = True
 
     @classmethod
     def accepts(cls, source: Source) -> bool:

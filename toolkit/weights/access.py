@@ -47,7 +47,7 @@ def weights_of(model: "Model") -> tuple[Weight, ...]:
 def no_weights() -> UnsupportedError:
     return UnsupportedError(
         "This model has no layer with weights in 32 bits.",
-        "Begin with the float model; `sanderling show` names it.",
+        "Begin with the float model, if this is a quantized one; trees have no weights.",
     )
 
 

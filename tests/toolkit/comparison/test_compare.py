@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_targets.runtime.errors import DataError, UnknownNameError
+from edge_targets.runtime.errors import DataError, IntegrityError, UnknownNameError
 from edge_targets.runtime.events import QUIET
 from toolkit import shelf
 from toolkit.comparison import compare
@@ -57,6 +57,7 @@ def test_a_model_does_not_differ_from_itself(line: Workspace) -> None:
 
     assert said.differ == ()
     assert said.parting == ""
+    assert "Nothing was found in which they differ." in said.notes
     assert {row.paired_by for row in said.layers} == {"name"}
     assert {row.weight_error for row in said.layers} == {0.0}
     assert {row.output_error for row in said.layers} == {0.0}
@@ -236,6 +237,15 @@ def test_data_that_neither_takes_are_refused(line: Workspace, digits: Dataset) -
     line.forget("datasets", "flat")
 
     assert caught.value.hint
+
+
+def test_of_two_files_the_damaged_one_is_named(exported: Model, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.onnx", tmp_path / "bad.onnx"
+    good.write_bytes(exported.graph)
+    bad.write_bytes(exported.graph[:1000])
+
+    with pytest.raises(IntegrityError, match=r"bad\.onnx"):
+        compared(good, bad)
 
 
 def test_an_unknown_name_is_refused(line: Workspace) -> None:

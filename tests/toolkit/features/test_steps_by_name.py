@@ -124,7 +124,7 @@ def test_one_mean_does_for_all_channels_and_rows_have_channels_too() -> None:
         ("bucketize", ["edges=1,3,2"], "edges ascend"),
         ("bucketize", ["edges="], "at least 1"),
         ("hash_text", ["length=2", "buckets=8"], "at least as many codes"),
-        ("resize", ["height=2"], "Field required"),
+        ("resize", ["height=2"], "width is missing"),
         ("resize", ["height=2", "width=2", "mode=cubic"], "'bilinear' or 'nearest'"),
     ],
 )

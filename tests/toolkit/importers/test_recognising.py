@@ -1,11 +1,12 @@
 """Whose file it is, when it is nobody's that we read; and what weighs."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import DataError, IntegrityError, UnsupportedError
 from toolkit.importers import Source, importers, recognised
 
 
@@ -43,3 +44,27 @@ def test_weights_beside_an_onnx_file_weigh_with_it(tmp_path: Path) -> None:
 
     assert importers["onnx"].weight_bytes(Source.of(tmp_path / "net.onnx")) == 540
     assert importers["tflite"].weight_bytes(Source.of(tmp_path / "net.onnx")) == 10
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+
+    with pytest.raises(IntegrityError, match="is empty"):
+        recognised(Source.of(tmp_path / "model.onnx"))
+
+
+def test_an_archive_that_is_cut_short_is_called_so(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt2"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("model/version", "6" * 1000)
+    file.write_bytes(file.read_bytes()[:500])
+
+    with pytest.raises(IntegrityError, match="cut short"):
+        recognised(Source.of(file))
+
+
+def test_a_pipe_is_no_model_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(DataError, match="is not a regular file"):
+        Source.of(tmp_path / "pipe")
