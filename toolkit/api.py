@@ -193,7 +193,8 @@ def import_(
         name: what to call the model.
         data: a dataset of the workspace with the model's inputs: brings names, units and
             classes, and makes compression and measuring possible.
-        labels: a text file with the name of one class a line.
+        labels: a text file with the name of one class a line, in the model's order; the data may
+            have numbers for names, or the same names in any order.
         meaning: what an input or output stands for, such as image=pixels; may be repeated.
         unit: of an input or output, such as image=0-255; may be repeated.
         shape: of an input whose sizes the file leaves free, such as image=1,3,224,224; may be

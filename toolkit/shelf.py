@@ -117,6 +117,12 @@ def loaded(
 
     Last, what is made with it is made from: the model, and that dataset.
     """
+    if name in workspace.names("artifacts") and name not in workspace.names("models"):
+        built = workspace.get("artifacts", name)
+        raise UnsupportedError(
+            f"{name} is an artifact, and no model.",
+            f"Name the model that it was built from: {workspace.entry(built.parents[0]).name}.",
+        )
     entry = workspace.get("models", name)
     model = load_model(workspace, entry)
     if not data_name:

@@ -139,6 +139,13 @@ def test_a_name_that_would_grow_too_long_fails_before_any_work(line: Workspace) 
     assert events == []
 
 
+def test_an_artifact_in_place_of_its_model_is_answered_with_the_model(line: Workspace) -> None:
+    with pytest.raises(UnsupportedError, match=r"m-int8\.onnx is an artifact") as caught:
+        journeys.build(line, "m-int8.onnx", ("onnx",), None, QUIET)
+
+    assert caught.value.hint.endswith("built from: m-int8.")
+
+
 def test_a_folder_that_cannot_be_made_is_told(workspace: Workspace, digits: Dataset) -> None:
     shelf.save_dataset(workspace, digits, "data add", {})
     (workspace.root / "runs").write_text("a file where the folder should be")

@@ -63,7 +63,8 @@ def test_a_model_with_labels_of_its_own_keeps_them(exported: Model) -> None:
     found = with_meaning(classifier(exported, names), data)
 
     assert found.signature.labels == names
-    assert found.data and found.data.labels == names
+    assert found.data
+    assert found.data.labels == names
 
 
 def test_a_model_without_names_takes_those_of_the_data(exported: Model) -> None:
@@ -89,7 +90,8 @@ def test_what_a_stored_model_has_learned_from_speaks_its_classes(
 
     _, found, _ = shelf.loaded(workspace, "named", data.name)
 
-    assert found.data and found.data.labels == names
+    assert found.data
+    assert found.data.labels == names
 
 
 def test_data_with_other_classes_is_refused_with_both(exported: Model) -> None:
@@ -98,7 +100,7 @@ def test_data_with_other_classes_is_refused_with_both(exported: Model) -> None:
     other = replace(data, facts=replace(data.facts, labels=tuple("abcdefghij")))
     model = classifier(exported, tuple("qrstuvwxyz"))
 
-    with pytest.raises(DataError, match="gives q, r.*has a, b") as caught:
+    with pytest.raises(DataError, match=r"gives q, r.*has a, b") as caught:
         with_meaning(model, other)
 
     assert "or with their numbers" in caught.value.hint

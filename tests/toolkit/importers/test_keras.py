@@ -16,10 +16,10 @@ from edge_targets.runtime.errors import EdgeError, IntegrityError, UnsupportedEr
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit.anatomy import layers_of
 from toolkit.foreign.keras_layers.base import array
-from toolkit.foreign.keras_model import quiet
 from toolkit.importers import Found, Given, read_model
 from toolkit.inference import Runner
 from toolkit.onnx_graph import operators
+from toolkit.quiet import quiet
 
 h5py = pytest.importorskip("h5py")
 if not importlib.util.find_spec("keras"):  # importing it chooses its backend

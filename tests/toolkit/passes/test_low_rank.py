@@ -82,7 +82,7 @@ def test_a_graph_of_convolutions_is_split_and_every_format_takes_it(
     assert total_macs(found.graph) < total_macs(exported.graph)
     expected = answers(in_one_piece(exported, found), items)
     np.testing.assert_allclose(answers(found, items), expected, atol=1e-4)
-    for form in formats.names():
+    for form in (name for name in formats.names() if not formats[name].lossy):
         data = formats[form]().build(found.graph, found.signature, QUIET).data
         given = Runner(data, form, found.signature).first_output(items, QUIET)
         np.testing.assert_allclose(given, expected, atol=1e-4)
