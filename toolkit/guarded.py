@@ -142,7 +142,8 @@ def _found(folder: Path, job: Job) -> Found:
     if "error" in facts:
         raise ERRORS.get(facts["error"], EdgeError)(facts["message"], facts["hint"])
     model = Model.from_facts(facts["model"], (folder / "stored").read_bytes(), None)
-    return Found(model, facts["layout"], facts["opset"], facts["metadata"], tuple(facts["notes"]))
+    notes, warnings = tuple(facts["notes"]), tuple(facts["warnings"])
+    return Found(model, facts["layout"], facts["opset"], facts["metadata"], notes, warnings)
 
 
 # ------------------------------------------------------------------------------- the child
@@ -173,6 +174,7 @@ def answer(words: dict[str, Any], folder: Path, job: Job) -> None:
             "opset": found.opset,
             "metadata": dict(found.metadata),
             "notes": list(found.notes),
+            "warnings": list(found.warnings),
         }
     except ModuleNotFoundError as error:
         facts = {"missing": error.name or "", "message": str(error)}

@@ -12,7 +12,7 @@ from edge_targets.runtime.errors import DataError, RecipeError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit import retrain as retraining
 from toolkit import shelf
-from toolkit.artifact import compile_model
+from toolkit.artifact import Compiled, compile_model
 from toolkit.data.dataset import Dataset
 from toolkit.data.dataset import told as listed
 from toolkit.describe import input_info
@@ -33,7 +33,7 @@ from toolkit.onnx_graph import OPSET, graph_of, operators
 from toolkit.parameters import from_words, split_words
 from toolkit.proof import proof_inputs
 from toolkit.report import Interval, Report
-from toolkit.results import Attached, Built, Imported, Retrained, Trained
+from toolkit.results import Attached, Built, Fit, Imported, Retrained, Trained
 from toolkit.training import Settings, fit
 from toolkit.workspace import Entry, Workspace, check_name
 
@@ -133,6 +133,7 @@ def import_file(
         operators(graph),
         dict(found.metadata),
         (*notes, *questions(model.signature)),
+        found.warnings,
         next=(f"sanderling build {name}", f"sanderling verify {name}"),
     )
 
@@ -205,16 +206,23 @@ def build(
     # an unknown name, or one that grows too long, fails before any work
     chosen = {name: formats[name] for name in formats_for(names, target_name)}
     artifacts = {name: check_name(f"{model_name}.{name}") for name in chosen}
-    _, model, parents = shelf.loaded(shelves, model_name, data_name)
+    _, model, parents = shelf.loaded(shelves, model_name, data_name, judged=False)
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats
     proof = proof_inputs(finished)
     opset = targets[target_name].opset if target_name else OPSET
     wish = Wish(opset, free_batch)
     # all are compiled before one is stored: a refusal leaves nothing behind
-    compiled_as = {
-        name: compile_model(finished, name, proof.inputs, job, wish).noted(proof.note)
-        for name in chosen
-    }
+    compiled_as: dict[str, Compiled] = {}
+    left_out: list[Fit] = []
+    for name in chosen:
+        try:
+            compiled = compile_model(finished, name, proof.inputs, job, wish)
+        except UnsupportedError as error:
+            if names or len(left_out) + 1 == len(chosen):  # asked for by name, or none is left
+                raise
+            left_out.append(Fit(name, False, str(error), error.hint))
+        else:
+            compiled_as[name] = compiled.noted(proof.note)
     found = []
     for name, compiled in compiled_as.items():
         file = f"model{chosen[name].suffix}"
@@ -227,6 +235,7 @@ def build(
     first = found[0].name if found else ""
     return Built(
         tuple(found),
+        tuple(left_out),
         next=(
             f"sanderling measure {first} --data {data_name or 'DATA'}",
             f"sanderling package {first} --target {target_name or 'simulator'}",

@@ -23,14 +23,7 @@ def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> 
     Raises:
         DataError: names the input, class or column that differs.
     """
-    wanted = data.facts.input
-    taken = [spec.shape for spec in signature.inputs]
-    if len(taken) != 1 or taken[0][1:] != wanted.shape[1:]:
-        shapes = " and ".join(str(list(shape)) for shape in taken)
-        raise DataError(
-            f"The model takes {shapes}; {data.name} holds {list(wanted.shape)}.",
-            "Name a dataset with the model's own inputs.",
-        )
+    check_takes(signature, data)
     given, classes = signature.outputs[0].shape, len(data.labels)
     if len(given) != 2 or given[1] != (classes or 1):
         raise DataError(
@@ -55,6 +48,26 @@ def check_fits(signature: Signature, data: Dataset, learned: Dataset | None) -> 
             f"{data.name} is not what the model has learned from: {why}.",
             "Bring data with the same columns, categories and unit.",
         )
+
+
+def check_takes(signature: Signature, data: Dataset) -> None:
+    """Do nothing for a dataset whose items are the model's input."""
+    wanted = data.facts.input
+    taken = [spec.shape for spec in signature.inputs]
+    if len(taken) != 1 or taken[0][1:] != wanted.shape[1:]:
+        shapes = " and ".join(str(list(shape)) for shape in taken)
+        raise DataError(
+            f"The model takes {shapes}; {data.name} holds {list(wanted.shape)}.",
+            "Name a dataset with the model's own inputs.",
+        )
+
+
+def decides(signature: Signature) -> bool:
+    """Whether it gives decisions, such as the number of a class or boxes, and no scores."""
+    first = signature.outputs[0]
+    return not signature.labels and (
+        len(signature.outputs) > 1 or len(first.shape) != 2 or not first.dtype.startswith("float")
+    )
 
 
 def numbered(labels: Sequence[str]) -> bool:

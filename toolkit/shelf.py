@@ -7,7 +7,7 @@ from typing import Any, cast
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import RecipeError, UnsupportedError
 from toolkit.data.dataset import Dataset, Facts
-from toolkit.matching import check_fits, in_classes
+from toolkit.matching import check_fits, check_takes, decides, in_classes
 from toolkit.model import Model
 from toolkit.workspace import Entry, Workspace, check_name
 
@@ -79,12 +79,21 @@ def learned_from(
     return (*data, *(entry for entry in named if trained and entry.files not in known))
 
 
-def fitting(signature: Signature, data: Dataset, learned: Dataset | None) -> Dataset:
+def fitting(
+    signature: Signature, data: Dataset, learned: Dataset | None, judged: bool = True
+) -> Dataset:
     """The dataset in the model's own classes.
+
+    Args:
+        judged: whether the answers are held against the dataset's own; else a model that gives
+            decisions needs its inputs only.
 
     Raises:
         DataError: the model cannot be used with it.
     """
+    if not judged and decides(signature):
+        check_takes(signature, data)
+        return data
     known = in_classes(data, signature.labels)
     check_fits(signature, known, learned)
     return known
@@ -111,7 +120,7 @@ def model(workspace: Workspace, name: str) -> Model:
 
 
 def loaded(
-    workspace: Workspace, name: str, data_name: str | None
+    workspace: Workspace, name: str, data_name: str | None, judged: bool = True
 ) -> tuple[Entry, Model, tuple[Entry, ...]]:
     """A model with the data it learned from, or with the dataset that is named instead.
 
@@ -128,7 +137,7 @@ def loaded(
     if not data_name:
         return entry, model, (entry,)
     source = workspace.get("datasets", data_name)
-    data = fitting(model.signature, load_dataset(workspace, source), model.data)
+    data = fitting(model.signature, load_dataset(workspace, source), model.data, judged)
     return entry, model.with_data(data), (entry, source)
 
 

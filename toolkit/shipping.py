@@ -62,7 +62,9 @@ def package(
             f"Name one with --reference; or import {model.name} with --data, and build it again.",
         )
     signature = shelf.signature_of(artifact)
-    world = shelf.fitting(signature, shelf.load_dataset(shelves, data[0]), None)
+    world = shelf.fitting(
+        signature, shelf.load_dataset(shelves, data[0]), None, judged=gate is not None
+    )
     verdict = judged(shelves, artifact, world, gate, slices, job) if gate else None
     if verdict and not verdict.passed:
         diagnose = f"sanderling diagnose {original_of(shelves, artifact).name} --data {world.name}"

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edge_targets.runtime.contract import TensorSpec
 from edge_targets.runtime.errors import (
     Cancelled,
     DataError,
@@ -19,13 +20,13 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
-from toolkit import compression, journeys, shelf
+from toolkit import compression, journeys, shelf, shipping
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
 from toolkit.data.sources.digits import Digits
 from toolkit.meaning import Told
 from toolkit.model import Model
-from toolkit.onnx_graph import parse
+from toolkit.onnx_graph import graph_of, parse
 from toolkit.recipe import Recipe
 from toolkit.workspace import Workspace
 
@@ -472,3 +473,41 @@ def test_names_are_checked_first_everywhere(line: Workspace, tmp_path: Path) -> 
     for call in calls:
         with pytest.raises(RecipeError, match="'M' is not a name"):
             call()
+
+
+def test_a_model_that_decides_is_built_and_packed_and_not_measured(line: Workspace) -> None:
+    journeys.attach(line, "m", (), ("argmax",), "decided", QUIET)
+
+    assert journeys.build(line, "decided", ("tflite",), "digits", QUIET).ok
+    packed = shipping.package(line, "decided.tflite", "simulator", "decided", None, QUIET, "digits")
+
+    assert packed.name == "decided"
+    with pytest.raises(DataError, match="10 classes"):
+        journeys.measure(line, "decided", "digits", 1, QUIET)
+
+
+def test_a_usual_format_that_does_not_fit_is_left_out_and_told(line: Workspace) -> None:
+    model = shelf.load_model(line, line.get("models", "m"))
+    graph = parse(graph_of(model, QUIET))
+    answer = graph.graph.output[0].name
+    spectrum = [
+        onnx.helper.make_node("Unsqueeze", [answer, "last"], ["re"]),
+        onnx.helper.make_node("DFT", ["re"], ["z"], name="spectrum"),
+    ]
+    graph.graph.node.extend(spectrum)
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2]), "last"))
+    del graph.graph.output[:]
+    kind = onnx.TensorProto.FLOAT
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("z", kind, ["batch", 10, 2]))
+    signature = replace(model.signature, outputs=(TensorSpec("z", (-1, 10, 2)),), labels=())
+    spectral = replace(model, signature=signature).with_graph(graph.SerializeToString())
+    shelf.save_model(line, "spectral", spectral, "import", {}, (), ())
+
+    found = journeys.build(line, "spectral", (), None, QUIET)
+
+    assert [made.format for made in found.artifacts] == ["onnx"]
+    [left] = found.left_out
+    assert (left.format, left.fits) == ("tflite", False)
+    assert "DFT" in left.reason
+    with pytest.raises(UnsupportedError, match="DFT"):
+        journeys.build(line, "spectral", ("onnx", "tflite"), None, QUIET)

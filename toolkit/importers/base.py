@@ -90,6 +90,7 @@ class Found:
         opset: that the file was written in; 0 where it has none.
         metadata: what the file says of itself, key by key.
         notes: what the user should know: what was changed, guessed or left out.
+        warnings: what the user should think about twice.
     """
 
     model: Model
@@ -97,6 +98,7 @@ class Found:
     opset: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Importer(ABC):

@@ -17,6 +17,10 @@ TORCH = (
 )
 MOST_UNPACKED = 1 << 30  # bytes of a skops file
 STEPS = 3
+RAN = (
+    "The file is a pickle: reading it ran whatever code it holds, with your rights, as --trust "
+    "allows. Use that for files you made yourself only; skops files need no trust."
+)
 REVIEWED = {  # beside what skops trusts itself: data without code that is built from arrays
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration",
@@ -64,7 +68,9 @@ class ScikitLearn(Importer):
         graph, signature, said = translated(estimator, file)
         job.step("import scikit-learn", 3, STEPS)
         facts = {"framework": "scikit-learn", "estimator": type(estimator).__name__}
-        return Found(Model(signature, graph=graph), metadata=facts, notes=(*notes, *said))
+        told = (RAN,) if pickled else ()
+        model = Model(signature, graph=graph)
+        return Found(model, metadata=facts, notes=(*notes, *said), warnings=told)
 
 
 def is_pickle(head: bytes) -> bool:
@@ -154,7 +160,7 @@ def unpickled(file: Path) -> tuple[Any, tuple[str, ...]]:
             f"{file} cannot be unpickled: {first_line(error)[:200]}.",
             "Copy the file again, or save the model with skops.",
         ) from error
-    return found, ("It was unpickled, which ran the code in the file, as you allowed.", *notes)
+    return found, notes
 
 
 def watched(load: Any) -> tuple[Any, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from toolkit.report import Check, Result
+from toolkit.results.models import Fit
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class ArtifactInfo:
 
 @dataclass(frozen=True)
 class Built(Result):
-    """Compiled files."""
+    """Compiled files; `left_out` are usual formats that have nothing for some operator."""
 
     artifacts: tuple[ArtifactInfo, ...]
+    left_out: tuple[Fit, ...] = ()
 
     @property
     def ok(self) -> bool:

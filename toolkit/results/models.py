@@ -60,6 +60,7 @@ class Imported(Result):
     operators: dict[str, int]
     metadata: dict[str, str]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def verify(
         raise RecipeError("A device is named, and no place for it.", "Add --place device.")
     if samples < 1:
         raise RecipeError("There is nothing to compare.", "Use --samples 1 or more.")
-    entry, model, parents = shelf.loaded(shelves, model_name, data_name)
+    entry, model, parents = shelf.loaded(shelves, model_name, data_name, judged=False)
     finished = model.with_graph(graph_of(model, job))
     proof = fewer(proof_inputs(finished), samples)
     known = built(shelves, entry)
