@@ -17,6 +17,7 @@ NAMES = {
     "qat": "Quantization-aware training", "sklearn": "scikit-learn",
     "torch_export": "PyTorch export", "torch_script": "TorchScript",
     "torch": "PyTorch", "torch_weights": "PyTorch weights",
+    "litert_torch": "litert-torch",
     "litert_js": "LiteRT.js", "ort_web": "ONNX Runtime Web", "saved_model": "SavedModel",
 }  # fmt: skip
 MINUS = "\u2212"

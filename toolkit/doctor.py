@@ -27,6 +27,7 @@ EXTRAS = {  # what a person cannot do without it, in words short enough for a ta
     "train": "training",
     "search": "searching to a budget",
     "compile": "building ONNX, TFLite",
+    "import": "importing Keras, trees",
     "collect": "telemetry, serving",
     "gui": "the window",
     "browser": "testing a bundle",

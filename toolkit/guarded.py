@@ -27,6 +27,7 @@ from edge_targets.runtime.errors import (
     first_line,
 )
 from edge_targets.runtime.events import Event, Job
+from toolkit import alone
 from toolkit.importers import Found, Given, Source, importers, recognised
 from toolkit.model import Model
 
@@ -152,6 +153,7 @@ def _found(folder: Path, job: Job) -> Found:
 def main() -> None:
     """Read one file; leave the answer in the folder that is named on the command line."""
     words = json.loads(sys.stdin.readline())
+    alone.begin()
     limit(words["memory_bytes"], words["time_s"])
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no event

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from edge_targets.catalog import targets
@@ -29,7 +30,7 @@ from toolkit.measure import Subject
 from toolkit.measure import measure as measured
 from toolkit.model import Model
 from toolkit.networks import networks
-from toolkit.onnx_graph import OPSET, graph_of, operators
+from toolkit.onnx_graph import OPSET, answering, graph_of, operators
 from toolkit.parameters import from_words, split_words
 from toolkit.proof import proof_inputs
 from toolkit.report import Interval, Report
@@ -210,7 +211,7 @@ def build(
     finished = model.with_graph(graph_of(model, job))  # exported once for all formats
     proof = proof_inputs(finished)
     opset = targets[target_name].opset if target_name else OPSET
-    wish = Wish(opset, free_batch)
+    wish = Wish(opset, free_batch, partial(answering, model) if model.network else None)
     # all are compiled before one is stored: a refusal leaves nothing behind
     compiled_as: dict[str, Compiled] = {}
     left_out: list[Fit] = []

@@ -27,12 +27,9 @@ def graph_of(model: "Model", job: Job) -> bytes:
 
 def export(model: "Model", job: Job) -> bytes:
     import onnx
-    from torch import nn
 
     job.step("export to ONNX", 0, 1)
-    head = nn.Softmax(dim=1) if model.signature.labels else nn.Identity()
-    # not nested: the weights keep the names that the network gave them
-    module = nn.Sequential(*model.module().children(), head).eval()
+    module = answering(model)
     [taken], [given] = model.signature.inputs, model.signature.outputs
     try:
         graph = traced(module, taken, given.name)
@@ -46,6 +43,15 @@ def export(model: "Model", job: Job) -> bytes:
     onnx.checker.check_model(graph, full_check=True)
     job.step("export to ONNX", 1, 1)
     return written(graph)
+
+
+def answering(model: "Model") -> "nn.Module":
+    """The torch network as it is exported: with class shares as output."""
+    from torch import nn
+
+    head = nn.Softmax(dim=1) if model.signature.labels else nn.Identity()
+    # not nested: the weights keep the names that the network gave them
+    return nn.Sequential(*model.module().children(), head).eval()
 
 
 def traced(module: "nn.Module", taken: TensorSpec, given: str) -> "onnx.ModelProto":

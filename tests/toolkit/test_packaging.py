@@ -22,7 +22,7 @@ from toolkit.packaging import Contents, typical_items, write_package
 from toolkit.passes.quantize_int8 import QuantizeInt8
 from toolkit.training import Settings, fit
 
-EXACT = [name for name in formats.names() if not formats[name].lossy]
+EXACT = [n for n in formats.names() if not formats[n].lossy and not formats[n].package]
 UNIT = 1e-5  # of what is predicted: small numbers must not pass by being small
 
 

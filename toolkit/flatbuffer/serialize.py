@@ -1,6 +1,6 @@
 """Packs what a `Writer` collected into the bytes of a `.tflite` file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -73,16 +73,20 @@ def serialize(
     return bytes(builder.Output())
 
 
-def renamed(data: bytes) -> bytes:
+def renamed(data: bytes, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> bytes:
     """The same file, the tensors of its inputs and outputs called as its signature calls them.
 
-    A program that quantizes a file puts operators around it, and new names with them.
+    A program that quantizes a file puts operators around it, and new names with them; one that
+    makes files has names of its own, which `inputs` and `outputs` replace.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(data)
     [graph, *_], [signature, *_] = model.subgraphs, model.signatureDefs
+    for entries, names in ((signature.inputs, inputs), (signature.outputs, outputs)):
+        for entry, name in zip(entries, names, strict=False):
+            entry.name = name.encode()
     called = {entry.tensorIndex: entry.name for entry in signature.inputs + signature.outputs}
     for place, tensor in enumerate(graph.tensors):
         if place in called:

@@ -21,6 +21,10 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 MOST_CONFIG = 16 << 20  # bytes; that of a network of a thousand layers is one megabyte
 MOST_WEIGHTS = 800 << 20  # bytes: 100 million numbers in float64
 MOST_PARTS = 100_000  # groups and data sets in a file of weights
+DAMAGE = (
+    OSError, zipfile.BadZipFile, KeyError, ValueError, RuntimeError, EOFError, OverflowError,
+)  # fmt: skip
+"""What reading a torn archive, or HDF5 that points beyond its end, raises."""
 FILTERS = {None, "gzip", "lzf"}  # that HDF5 undoes itself: others are loaded as plugins
 
 
@@ -45,7 +49,7 @@ def read_keras(path: Path) -> KerasFile:
         if zipfile.is_zipfile(path):
             return read_archive(path)
         return read_hdf5(path.read_bytes(), path)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RuntimeError, EOFError) as error:
+    except DAMAGE as error:
         raise damaged(path, first_line(error)) from error
 
 

@@ -1,15 +1,18 @@
 """What a format is: a way to write a finished model file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.events import Job
 from toolkit.onnx_graph import OPSET
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Samples = Mapping[str, NDArray[Any]]
 
@@ -29,10 +32,12 @@ class Wish:
     Attributes:
         opset: the newest that the runtime it is for reads.
         free_batch: whether it shall take any number of items at once.
+        module: makes the torch network behind the graph; None where there is none.
     """
 
     opset: int = OPSET
     free_batch: bool = False
+    module: "Callable[[], nn.Module] | None" = None
 
 
 class Format(ABC):
@@ -41,6 +46,7 @@ class Format(ABC):
     title: ClassVar[str]
     suffix: ClassVar[str]
     engine: ClassVar[str]  # of `edge_targets.runtime.engines`, that runs the file
+    package: ClassVar[str] = ""  # that it needs beside those of the extra `compile`
     usual: ClassVar[bool] = True  # False for a variant that is built only where it is asked for
     lossy: ClassVar[bool] = False  # True where it rounds: it needs samples, and a graph of floats
 

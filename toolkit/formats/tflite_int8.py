@@ -1,10 +1,6 @@
 """TensorFlow Lite in eight bits, quantized by ai-edge-quantizer behind our compiler."""
 
-import contextlib
-import io
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from edge_targets.runtime.contract import Signature
@@ -14,6 +10,7 @@ from toolkit.flatbuffer.ends import compiled, described
 from toolkit.flatbuffer.serialize import renamed
 from toolkit.formats.base import Format, Samples, Written
 from toolkit.onnx_graph import operators
+from toolkit.quiet import silent
 
 SIGNATURE = "serving_default"  # the one that our compiler writes
 ITEMS = 200  # more hardly move a smallest or largest value
@@ -108,14 +105,6 @@ def recipe_of() -> Any:
             algorithm_key=recipe_manager.AlgorithmName.NO_QUANTIZE,
         )
     return manager
-
-
-@contextlib.contextmanager
-def silent() -> Iterator[None]:
-    """Without its progress bars: the job has its own."""
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def arithmetic(data: bytes) -> Counter[str]:

@@ -16,6 +16,7 @@ from edge_targets.runtime.errors import EdgeError, IntegrityError, UnsupportedEr
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit.anatomy import layers_of
 from toolkit.foreign.keras_layers.base import array
+from toolkit.guarded import import_model
 from toolkit.importers import Found, Given, read_model
 from toolkit.inference import Runner
 from toolkit.onnx_graph import operators
@@ -562,3 +563,22 @@ def test_descriptions_out_of_shape_give_two_clear_lines(keras: Any, save: Save) 
         file.write_bytes(buffer.getvalue())
         with contextlib.suppress(EdgeError):
             read_model(file, Given(), QUIET)
+
+
+@pytest.mark.parametrize("value", [2**64 - 2, 2**63 - 1, 2**40])
+def test_an_offset_that_points_nowhere_is_damage_and_ends_nothing_else(
+    value: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "torn.h5"
+    with quiet(), h5py.File(file, "w") as made:
+        made.attrs["model_config"] = "{}"
+        made.create_dataset("model_weights/dense/kernel", data=np.ones((4, 3), np.float32))
+    data = file.read_bytes()
+    # where a heap says how long its free list is: HDF5 can follow it without end
+    place = data.index(b"HEAP") + 16
+    file.write_bytes(data[:place] + value.to_bytes(8, "little") + data[place + 8 :])
+
+    with pytest.raises(EdgeError) as caught:
+        import_model(file, Given(), QUIET)
+
+    assert caught.value.hint

@@ -138,7 +138,7 @@ def test_a_split_model_is_stored_loaded_trained_on_exported_and_compiled(
     names = {layer.name for layer in layers_of(graph_of(on, QUIET))}
     assert {"1.3.0", "1.3.1", "1.8.0", "1.8.1"} <= names
     finished = on.with_graph(graph_of(on, QUIET))
-    for form in formats.names():
+    for form in (name for name in formats.names() if not formats[name].package):
         assert compile_model(finished, form, digits.inputs[:50], QUIET).parity.passed
 
 
