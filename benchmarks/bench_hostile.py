@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.hostile_specimens import SPECIMENS
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import EdgeError
 from edge_targets.runtime.events import QUIET
 from toolkit.guarded import SHARE, answer, limit
 from toolkit.importers import Source, importers, recognised
@@ -105,7 +105,7 @@ def read_in_a_fork(path: Path, folder: Path) -> Outcome:
     """Read a file as `toolkit.guarded` does, with its limits."""
     try:
         name = recognised(Source.of(path))
-    except UnsupportedError as error:
+    except EdgeError as error:
         return Outcome("refused", str(error), 0.0, 0)
     kind, size = importers[name], path.stat().st_size
     words = {
