@@ -284,7 +284,6 @@ def other_kinds() -> dict[str, bytes]:
         "zip": archive.getvalue(),
         "png": picture.getvalue(),
         "text": b"not a model at all\n" * 10,
-        "empty": b"",
         "zeros": bytes(5000),
         "one byte": b"\x08",
     }
