@@ -14,6 +14,8 @@ from edge_targets.runtime.events import Job
 from toolkit import retrain as retraining
 from toolkit import shelf
 from toolkit.artifact import Compiled, compile_model
+from toolkit.attaching import answers_from_words, steps_from_words
+from toolkit.attaching import attach as attached
 from toolkit.data.dataset import Dataset
 from toolkit.data.dataset import told as listed
 from toolkit.describe import input_info
@@ -155,9 +157,6 @@ def attach(
     name: str,
     job: Job,
 ) -> Attached:
-    from toolkit.attaching import answers_from_words, steps_from_words
-    from toolkit.attaching import attach as attached
-
     shelf.new_name(name, source_name)
     if not before and not after:
         raise RecipeError("Nothing to attach.", "Say --before or --after, or both.")

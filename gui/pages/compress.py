@@ -27,9 +27,6 @@ class Compress(PartsPage):
         self._learner = Asker(session, self)
         self.model.currentIndexChanged.connect(self._choose_model)
 
-    def prefer_model(self, name: str) -> None:
-        self.model.prefer(name)
-
     def _choose_model(self) -> None:
         """Ask what the model learned from, where that is a question."""
         name = self.model.chosen

@@ -35,9 +35,6 @@ class Models(PartsPage):
         for widget in self.model_row:
             widget.setVisible(self.panels[chosen] is self.graph)
 
-    def prefer_model(self, name: str) -> None:
-        self.model.prefer(name)
-
     def _go_on(self, place: str, name: str) -> None:
         """To another part or page, with the model that was just imported."""
         if place == "graph":

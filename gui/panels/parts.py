@@ -48,6 +48,9 @@ class PartsPage(Page):
             panel.setVisible(number == chosen)
             panel.main.setVisible(number == chosen)
 
+    def prefer_model(self, name: str) -> None:
+        self.model.prefer(name)
+
     def refresh(self) -> None:
         self.model.offer(self.session.names("models"))
         for panel in self.panels:
