@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.catalog import Target, targets
-from edge_targets.catalog.base import Place, Work
 from edge_targets.package import SigningKey, public_key
+from edge_targets.places.facts import Work
+from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.runtime.events import Job

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge_targets.catalog import targets
-from edge_targets.catalog.base import Place, Target
 from edge_targets.catalog.browser import bundle as write_bundle
 from edge_targets.package import SigningKey, public_key, signing_key
+from edge_targets.places.target import Place, Target
 from edge_targets.runtime.contract import Profile
 from edge_targets.runtime.durable import storing
 from edge_targets.runtime.errors import (
@@ -156,7 +156,8 @@ def signing_key_of(shelves: Workspace) -> SigningKey:
 
 def place_of(shelves: Workspace, device: Entry, *trusted: str) -> tuple[Target, Place]:
     """Where a device is; `trusted` are public keys, which only a deployment needs."""
-    place = Place(device.name, device.facts["address"], shelves.settings.collector, trusted)
+    collector, keys = shelves.settings.collector, shelves.key_file.parent
+    place = Place(device.name, device.facts["address"], collector, trusted, keys)
     return targets[device.facts["target"]](), place
 
 

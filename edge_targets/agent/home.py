@@ -72,6 +72,12 @@ class Settings(Stored):
         collector: base address that records are sent to; empty keeps them here.
         window_s: seconds that one record covers.
         threads: that one prediction may use.
+        probation_s: seconds that a new version must stay healthy before it is kept.
+        repository: base address of the repository that updates are pulled from; empty pulls none.
+        channel: of that repository.
+        pull_s: seconds between two looks at the repository, before jitter.
+        bytes_per_s: that a download may take; 0 is no limit.
+        broker: mqtt://HOST:PORT (or mqtts://) that nudges come from; empty listens to none.
     """
 
     file: ClassVar = "settings.json"
@@ -81,6 +87,12 @@ class Settings(Stored):
     collector: str = ""
     window_s: float = 10.0
     threads: int = 1
+    probation_s: float = 60.0
+    repository: str = ""
+    channel: str = "stable"
+    pull_s: float = 3600.0
+    bytes_per_s: int = 0
+    broker: str = ""
 
     def __post_init__(self) -> None:
         web = ("", "http://", "https://")

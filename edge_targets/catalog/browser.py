@@ -15,18 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import edge_targets
-from edge_targets.catalog.base import (
-    Deployment,
-    Facts,
-    Place,
-    Rates,
-    Status,
-    Target,
-    check_folder,
-    folder_at,
-)
 from edge_targets.package import unpack, verify
 from edge_targets.package.archive import archive
+from edge_targets.places.facts import Facts, Rates
+from edge_targets.places.folders import check_folder, folder_at
+from edge_targets.places.target import Deployment, Place, Status, Target
 from edge_targets.runtime.contract import SCHEMA, FileFact, Manifest, plain
 from edge_targets.runtime.durable import storing, sync_folder
 from edge_targets.runtime.errors import DeviceError, StorageError, UnsupportedError

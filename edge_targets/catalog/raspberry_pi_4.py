@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from edge_targets.catalog.base import AgentTarget, Facts, Rates
+from edge_targets.places.agents import AgentTarget
+from edge_targets.places.facts import Facts, Rates
 
 # https://github.com/Tencent/ncnn/tree/master/benchmark, "Raspberry Pi 4 Model B": mobilenet, which
 # has 569 million multiply-accumulate operations (Howard et al. 2017, arXiv:1704.04861), takes

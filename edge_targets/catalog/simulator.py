@@ -8,7 +8,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
-from edge_targets.catalog.base import AgentTarget, Facts, Place, check_folder, folder_at
+from edge_targets.places.agents import AgentTarget
+from edge_targets.places.facts import Facts
+from edge_targets.places.folders import check_folder, folder_at
+from edge_targets.places.target import Place
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job
 from edge_targets.transport import Local, get_json

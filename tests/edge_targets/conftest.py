@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from edge_targets.agent.home import Home, Settings
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key
+from edge_targets.places.target import Place
 from tests.edge_targets.tiny import KEY, Collector, manifest, members
 
 Build = Callable[..., Path]

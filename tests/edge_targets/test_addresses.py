@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge_targets.catalog import targets
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.browser import INDEX
+from edge_targets.places.target import Place
 from edge_targets.runtime.errors import DataError, DeviceError, StorageError
 from edge_targets.runtime.events import QUIET
 from tests.edge_targets.conftest import Build

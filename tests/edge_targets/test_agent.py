@@ -18,9 +18,9 @@ import pytest
 
 from edge_targets.agent.home import Settings
 from edge_targets.agent.server import Timed
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key
+from edge_targets.places.target import Place
 from edge_targets.runtime.events import Job
 from tests.edge_targets.tiny import INPUTS, KEY, expected, infer_body, manifest, members
 

@@ -10,9 +10,9 @@ import pytest
 
 from edge_targets.agent.trial import attempt, single_items, timed
 from edge_targets.catalog import targets
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key, unpack
+from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Tensor
 from edge_targets.runtime.errors import IntegrityError, UnsupportedError
 from edge_targets.runtime.events import QUIET, Event, Job

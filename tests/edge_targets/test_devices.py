@@ -17,10 +17,10 @@ import pytest
 
 from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
 from edge_targets.catalog import targets
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.raspberry_pi_4 import RaspberryPi4
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key
+from edge_targets.places.target import Place
 from edge_targets.runtime.errors import (
     Cancelled,
     DataError,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge_targets.agent.home import Settings
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.flashing.image import write_image
 from edge_targets.package import pack, public_key, signing_key, unpack, verify
+from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Record
 from edge_targets.runtime.durable import replace_file
 from edge_targets.runtime.errors import StorageError

@@ -9,8 +9,8 @@ from pathlib import Path
 from edge_targets.agent.current import Current
 from edge_targets.agent.home import Home, Settings
 from edge_targets.agent.uplink import LONGEST_WAIT_S, Uplink
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.simulator import Simulator
+from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Record
 from edge_targets.runtime.events import Job
 from edge_targets.runtime.spool import Spool

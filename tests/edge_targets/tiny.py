@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from edge_targets.agent.home import Home
-from edge_targets.catalog.base import Place
 from edge_targets.package import SigningKey
+from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.sketch import Sketch
 from edge_targets.transport import post_json

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_targets.catalog import targets
-from edge_targets.catalog.base import Work
+from edge_targets.places.facts import Work
 from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from tests.toolkit.test_memory import chain

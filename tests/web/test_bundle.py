@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from edge_targets.catalog import targets
-from edge_targets.catalog.base import Place
 from edge_targets.catalog.browser import ROOT, bundle, runtime_archive
 from edge_targets.package import SigningKey, pack, unpack
+from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Manifest
 from edge_targets.runtime.errors import Cancelled, IntegrityError, StorageError, UnsupportedError
 from edge_targets.runtime.events import Event, Job

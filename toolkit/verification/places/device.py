@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.agent.protocol import COUNTED, DATATYPES
-from edge_targets.catalog.base import no_agent
+from edge_targets.places.agents import no_agent
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job

@@ -1,0 +1,1 @@
+"""What a place is, and the ways to reach one; the catalog's members are made of these."""

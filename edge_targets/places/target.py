@@ -1,0 +1,132 @@
+"""What a target is: a class of places with its facts, and the way to put a package there."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from edge_targets.places.facts import Facts
+from edge_targets.runtime.contract import Manifest
+from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.events import Job
+
+COPIES = 3  # of a package on a device: two slots, and the upload or the unpacked trial
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of a target.
+
+    Attributes:
+        name: the device's name, in every record it sends.
+        address: http://… of an agent, or a folder where a target says so.
+        collector: base address of the collector; empty keeps what is set there.
+        trusted: public keys, in base64, whose packages the place takes.
+        keys: the folder with our SSH key and the known hosts' keys; None where none is needed.
+    """
+
+    name: str
+    address: str
+    collector: str = ""
+    trusted: tuple[str, ...] = ()
+    keys: Path | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a place is doing.
+
+    Attributes:
+        state: `ready`, `empty` (running, no model yet), `stopped` or `unreachable`.
+        url: where it listens; empty when it does not.
+        samples: items predicted since it started.
+        pending: records that wait for the collector; None when that cannot be told now.
+    """
+
+    state: str
+    url: str = ""
+    model: str = ""
+    version: str = ""
+    samples: int = 0
+    pending: int | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A package that a place serves now; the difference is that of its golden outputs there."""
+
+    url: str
+    version: str
+    golden_difference: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a place measured: milliseconds of one prediction, after warm-up."""
+
+    p50_ms: float
+    p90_ms: float
+    threads: int
+    runs: int
+
+
+class Target(ABC):
+    """A class of places."""
+
+    title: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+    facts: ClassVar[Facts]
+    opset: ClassVar[int] = 20  # the newest that the runtime there reads; onnxruntime 1.17 and later
+
+    def fits(self, manifest: Manifest, size_bytes: int) -> None:
+        """Do nothing for a package that this target can take.
+
+        Raises:
+            UnsupportedError: it has another format, or is too large.
+        """
+        if manifest.format not in self.formats:
+            raise UnsupportedError(
+                f"{self.title} cannot run {manifest.format!r} ({manifest.name}).",
+                f"Build one of: {', '.join(self.formats)}.",
+            )
+        room = min(self.facts.flash_bytes // COPIES, self.facts.ram_bytes)
+        if size_bytes > room:
+            raise UnsupportedError(
+                f"{manifest.name} has {size_bytes} bytes; {self.title} has room for {room}.",
+                "Make it smaller, for example with quantize_int8 or prune_channels.",
+            )
+
+    def bench(self, package: Path, place: Place, threads: int, job: Job) -> Bench:
+        """Have the place time a package; what it serves stays as it is.
+
+        Raises:
+            UnsupportedError: nothing there can be asked to.
+        """
+        raise UnsupportedError(
+            f"A {self.title} cannot be asked to time a model.",
+            "Leave --device out to have the latency estimated.",
+        )
+
+    @abstractmethod
+    def check_address(self, address: str) -> str:
+        """The address as it is kept; that of a folder is made absolute. Asks nobody.
+
+        Raises:
+            DeviceError: no place of this target can have it.
+        """
+
+    @abstractmethod
+    def deploy(self, package: Path, place: Place, job: Job) -> Deployment:
+        """Put a package there and have it tried; the one before stays when that fails."""
+
+    @abstractmethod
+    def status(self, place: Place) -> Status:
+        """How the place is doing; one that cannot be asked is `unreachable`. Never raises."""
+
+    @abstractmethod
+    def stop(self, place: Place) -> None:
+        """End what runs there."""
+
+    @abstractmethod
+    def flush(self, place: Place) -> int:
+        """Have telemetry sent now; how many records still wait."""

@@ -1,0 +1,1 @@
+"""Where a device's own inputs come from, and where its answers go."""
