@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (CycloptsError, UsageError) as error:
         hint = getattr(error, "hint", "") or f"sanderling {known_verb(rest)}--help"
         return speaker(flags, channel()).fail(UsageError(str(error), hint))
-    if verb.__module__ != api.__name__:  # --help and --version print by themselves
+    if not verb.__module__.startswith("toolkit.verbs."):  # --help and --version print by themselves
         return tell(lambda: verb(*bound.args, **bound.kwargs), as_json=bool(flags))
     return run(verb, bound.args, bound.kwargs, "job" in hidden, speaker(flags, channel()))
 

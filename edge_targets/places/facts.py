@@ -1,7 +1,7 @@
 """What a class of places has and how fast it computes, and what one prediction asks of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,17 @@ class Rates:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the smallest model of a class of devices has; bytes that are usable for packages.
+    """What the smallest model of a class of devices has.
 
-    `rates` are None where nothing is known, or where the device is this very machine.
+    Attributes:
+        flash_bytes: usable for packages, beside the system.
+        cpu: the processor's core, by its maker's name.
+        rates: None where nothing is known, or where the device is this very machine.
+        clock_hz: of one core, not overclocked; 0 where it varies.
+        features: of the instruction set, as Linux names them in `/proc/cpuinfo`.
+        qemu_cpu: the name of the core in QEMU, to run or count what it would; empty for none.
+        soft_c: degrees Celsius of the chip at which its firmware begins to slow it down;
+            `throttle_c` where it slows down all it can. None where nothing is known.
     """
 
     ram_bytes: int
@@ -66,3 +74,38 @@ class Facts:
     cores: int
     cpu: str
     rates: Rates | None = None
+    clock_hz: float = 0
+    features: tuple[str, ...] = ()
+    qemu_cpu: str = ""
+    soft_c: float | None = None
+    throttle_c: float | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What is known to run on a class of devices, and how its wheels are found.
+
+    Attributes:
+        pins: version of each package, by its name for pip; empty where nothing is installed.
+        pythons: versions of the system's Python, the oldest first.
+        machine: as `uname -m` says.
+        platforms: pip's tags, the newest first.
+        system: Debian packages that must be there, for there is no wheel of them.
+    """
+
+    pins: Mapping[str, str] = field(default_factory=dict)
+    pythons: tuple[str, ...] = ()
+    machine: str = ""
+    platforms: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+
+    def requirements(self, *packages: str) -> tuple[str, ...]:
+        """As pip takes them: `name==version` for what is pinned, the bare name for the rest."""
+        known = {name: f"{name}=={version}" for name, version in self.pins.items()}
+        return tuple(known.get(name, name) for name in packages)
+
+
+def manylinux(machine: str, newest: int) -> tuple[str, ...]:
+    """Tags of wheels that run with glibc 2.`newest` (PEP 600), and of those for any Linux."""
+    perennial = tuple(f"manylinux_2_{minor}_{machine}" for minor in range(newest, 16, -1))
+    return (*perennial, f"manylinux2014_{machine}", f"linux_{machine}")

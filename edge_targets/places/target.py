@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from edge_targets.places.facts import Facts
+from edge_targets.places.facts import Facts, Runtime
 from edge_targets.runtime.contract import Manifest
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
@@ -76,6 +76,7 @@ class Target(ABC):
     title: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     facts: ClassVar[Facts]
+    runtime: ClassVar[Runtime] = Runtime()  # nothing is installed there
     opset: ClassVar[int] = 20  # the newest that the runtime there reads; onnxruntime 1.17 and later
 
     def fits(self, manifest: Manifest, size_bytes: int) -> None:

@@ -1,0 +1,134 @@
+"""Files for a target: built, proven, measured, packed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from edge_targets.runtime.events import QUIET, Job
+from toolkit import results as r
+from toolkit.report import Report
+from toolkit.verbs.words import SURE, Columns, Drop, Flag, Folder, gate_if
+
+
+def build(
+    model: str,
+    /,
+    *,
+    format: Sequence[str] = (),  # noqa: A002 - the word users type
+    target: str | None = None,
+    free_batch: Flag = False,
+    data: str | None = None,
+    out: Annotated[Path | None, Parameter(show_default=False)] = None,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Built:
+    """Compile a model to files, and prove that each answers like the model.
+
+    Exits with 3 when one does not.
+
+    Args:
+        model: the model to compile.
+        format: such as onnx or tflite; may be repeated. Unless given, all that the target takes;
+            `sanderling list formats` names all.
+        target: what the files are for; `sanderling list targets` names them.
+        free_batch: TFLite files that take any number of items at once, where the operators can;
+            the others take one at a time.
+        data: prove it on this dataset instead of the one the model learned from.
+        out: a folder for copies of the files; what is there under their names is replaced.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    shelves = Workspace.find(workspace)
+    built = journeys.build(shelves, model, format, data, job, target, free_batch)
+    return journeys.copied(shelves, built, out) if out else built
+
+
+def verify(
+    model: str,
+    /,
+    *,
+    data: str | None = None,
+    device: str | None = None,
+    place: Columns = (),
+    samples: int = 500,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Certificate:
+    """Run the same inputs through every runtime there is, and certify that all answer alike.
+
+    Exits with 3 when one does not.
+
+    Args:
+        model: the model to verify.
+        data: a dataset of the workspace to take inputs from, instead of the one it learned from.
+        device: a device of the workspace to ask as well.
+        place: a runtime to ask; may be repeated. Unless given, all; `sanderling list places` names
+            them.
+        samples: inputs to compare at most.
+    """
+    from toolkit import verification
+    from toolkit.workspace import Workspace
+
+    return verification.verify(Workspace.find(workspace), model, data, device, place, samples, job)
+
+
+def measure(
+    subject: str,
+    /,
+    *,
+    data: str,
+    threads: int = 1,
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> Report:
+    """Measure accuracy, equality with the original, size and latency on this machine.
+
+    Args:
+        subject: a model or an artifact.
+        data: the dataset; accuracy is of its test part.
+        threads: that the engine may use.
+    """
+    from toolkit import journeys
+    from toolkit.workspace import Workspace
+
+    return journeys.measure(Workspace.find(workspace), subject, data, threads, job)
+
+
+def package(
+    artifact: str,
+    /,
+    *,
+    target: str,
+    name: str | None = None,
+    serve_as: str | None = None,
+    reference: str | None = None,
+    max_drop: Drop = None,
+    confidence: str = SURE,
+    slice: Columns = (),  # noqa: A002 - the word users type
+    workspace: Folder = None,
+    job: Job = QUIET,
+) -> r.Packaged:
+    """Pack an artifact into one signed file with all that a device needs.
+
+    Exits with 3, and packs nothing, when it may lose more than --max-drop.
+
+    Args:
+        artifact: a file made by `build` that answers like its model.
+        target: what it is for; `sanderling list targets` names them.
+        name: of the package; ARTIFACT-TARGET unless given.
+        serve_as: the name a device serves the model by; the model's own unless given.
+        reference: the dataset that live windows are compared with; the newest one that the model
+            learned from unless given.
+        max_drop: what it may lose against the float model it comes from, such as 1%.
+        confidence: how sure it must be that no more is lost.
+        slice: a column, or `group`, none of whose values may surely lose more; may be repeated.
+    """
+    from toolkit import shipping
+    from toolkit.workspace import Workspace
+
+    shelves = Workspace.find(workspace)
+    gate = gate_if(max_drop, confidence, slice)
+    return shipping.package(shelves, artifact, target, name, serve_as, job, reference, gate, slice)
