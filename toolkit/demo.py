@@ -15,7 +15,7 @@ import tomli_w
 from edge_targets.runtime.durable import replace_file, storing
 from edge_targets.runtime.errors import Cancelled, DataError, EdgeError
 from edge_targets.runtime.events import Job
-from toolkit import api, browser, serving, shelf, shipping
+from toolkit import api, browser, devices, serving, shelf, shipping
 from toolkit.artifact import LABELS_EQUAL
 from toolkit.doctor import chromium
 from toolkit.report import Report
@@ -133,7 +133,7 @@ class Line:
         # afterwards devices report to where `sanderling collect` listens
         self.open_things.callback(self.collect_at, Settings().collector)
         self.do(api.device_add, DEVICE, str(self.root / "device"), target="simulator")
-        self.open_things.callback(shipping.device_stop, self.shelves, DEVICE)
+        self.open_things.callback(devices.stop, self.shelves, DEVICE)
         done = self.put("device-1")
         return {"url": done.url, "golden difference": done.golden_difference}, True
 

@@ -25,7 +25,7 @@ from toolkit.certificates import CERTIFICATE, certificate_of
 from toolkit.evaluation.gate import Gate
 from toolkit.gating import SMALLER, judged, original_of
 from toolkit.packaging import Contents, card, write_package
-from toolkit.results import Bundled, Deployed, DeviceInfo, Packaged
+from toolkit.results import Bundled, Deployed, Packaged
 from toolkit.telemetry.store import Store
 from toolkit.watch import Drift, Fleet, check_alpha
 from toolkit.watch import watch as compare
@@ -182,7 +182,8 @@ def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) ->
     with tempfile.TemporaryDirectory() as folder:
         done = target.deploy(package_file(shelves, packed, folder), place, job)
     facts = {**device.facts, "package": package_name, "version": done.version}
-    shelves.put("devices", device_name, {}, facts, "deploy", {"package": package_name}, (packed,))
+    parents = (packed, *others(shelves, device, packed.facts["served_as"]))
+    shelves.put("devices", device_name, {}, facts, "deploy", {"package": package_name}, parents)
     return Deployed(
         device_name,
         package_name,
@@ -193,39 +194,10 @@ def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) ->
     )
 
 
-def device_add(shelves: Workspace, name: str, address: str, target_name: str) -> DeviceInfo:
-    check_name(name)
-    facts = {"target": target_name, "address": targets[target_name]().check_address(address)}
-    shelves.put("devices", name, {}, facts, "device add", facts)
-    return device_status(shelves, name)
-
-
-def device_status(shelves: Workspace, name: str) -> DeviceInfo:
-    device = shelves.get("devices", name)
-    target, place = place_of(shelves, device)
-    found = target.status(place)
-    return DeviceInfo(
-        name,
-        device.facts["target"],
-        device.facts["address"],
-        found.state,
-        found.url,
-        found.model,
-        found.version,
-        found.samples,
-        found.pending,
-    )
-
-
-def device_remove(shelves: Workspace, name: str) -> None:
-    """Forget the name; what runs there is not asked, and goes on."""
-    shelves.forget("devices", name)
-
-
-def device_stop(shelves: Workspace, name: str) -> DeviceInfo:
-    target, place = place_of(shelves, shelves.get("devices", name))
-    target.stop(place)
-    return device_status(shelves, name)
+def others(shelves: Workspace, device: Entry, served: str) -> tuple[Entry, ...]:
+    """The packages of a device but for the one that is served by that name."""
+    known = [shelves.entry(digest) for digest in device.parents]
+    return tuple(packed for packed in known if packed.facts.get("served_as") != served)
 
 
 def bundle(shelves: Workspace, package_name: str, directory: Path, job: Job) -> Bundled:

@@ -1,15 +1,17 @@
 """What a target is: a class of places with its facts, and the way to put a package there."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edge_targets.places.facts import Facts, Runtime
 from edge_targets.runtime.contract import Manifest
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 
+NO_AGENT = "Only a device with an agent has that."
 COPIES = 3  # of a package on a device: two slots, and the upload or the unpacked trial
 
 
@@ -33,14 +35,51 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Served:
+    """A model that a place serves.
+
+    Attributes:
+        previous: the version that a rollback goes back to; empty when there is none.
+        probation_s: seconds left in which a new version must prove itself; None once it is kept.
+    """
+
+    name: str
+    version: str
+    format: str = ""
+    previous: str = ""
+    probation_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How the board itself is; what it does not tell is None.
+
+    Attributes:
+        temperature_c: of the processor.
+        throttled: what slows it down now, such as `under-voltage`.
+        load: of the last minute.
+    """
+
+    temperature_c: float | None = None
+    throttled: tuple[str, ...] = ()
+    load: float | None = None
+    memory_available_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    uptime_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Status:
     """How a place is doing.
 
     Attributes:
         state: `ready`, `empty` (running, no model yet), `stopped` or `unreachable`.
         url: where it listens; empty when it does not.
+        model: that was installed last; all of them in `models`.
         samples: items predicted since it started.
         pending: records that wait for the collector; None when that cannot be told now.
+        last_update: what came of the last one, for a person; empty before the first.
+        reason: why it is unreachable; empty otherwise.
     """
 
     state: str
@@ -49,6 +88,10 @@ class Status:
     version: str = ""
     samples: int = 0
     pending: int | None = None
+    models: tuple[Served, ...] = ()
+    condition: Condition = Condition()
+    last_update: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +139,48 @@ class Target(ABC):
                 f"{manifest.name} has {size_bytes} bytes; {self.title} has room for {room}.",
                 "Make it smaller, for example with quantize_int8 or prune_channels.",
             )
+
+    def enrols(self, address: str) -> bool:
+        """Whether a place at this address must be made one of ours before it can be used."""
+        return False
+
+    def enrol(self, place: Place, password: str, job: Job) -> None:
+        """Make the place one of ours: what it needs is put there, and its agent started.
+
+        The password is used once, to have our key trusted there; empty where a key is trusted
+        already.
+
+        Raises:
+            DeviceError: the place does not answer, or cannot become one.
+        """
+        raise UnsupportedError(f"A {self.title} cannot be enrolled.", NO_AGENT)
+
+    def withdraw(self, place: Place, job: Job) -> None:  # noqa: B027 - likewise
+        """Take everything of ours off the place; nothing where nothing was put there."""
+
+    def rollback(self, place: Place, model: str) -> Served:
+        """Serve the version before again; `model` may be empty where there is only one."""
+        raise UnsupportedError(f"A {self.title} keeps no version before.", NO_AGENT)
+
+    def drop(self, place: Place, model: str) -> None:
+        """Serve a model no longer."""
+        raise UnsupportedError(f"A {self.title} serves nothing by itself.", NO_AGENT)
+
+    def logs(self, place: Place, lines: int) -> tuple[str, ...]:
+        """The last lines that the agent there wrote."""
+        raise UnsupportedError(f"A {self.title} writes no log.", NO_AGENT)
+
+    def configure(self, place: Place, changes: Mapping[str, Any], root: bytes, job: Job) -> None:
+        """Change settings of the agent there (`edge_targets.agent.home.Settings` names them).
+
+        `root` is the repository's root.json, which what is pulled is checked against; empty when
+        no repository is followed.
+        """
+        raise UnsupportedError(f"A {self.title} has no settings.", NO_AGENT)
+
+    def shell_words(self, place: Place) -> tuple[str, ...]:
+        """The program, with its arguments, that opens a shell there."""
+        raise UnsupportedError(f"A {self.title} has no shell of its own.", "Use your own.")
 
     def bench(self, package: Path, place: Place, threads: int, job: Job) -> Bench:
         """Have the place time a package; what it serves stays as it is.

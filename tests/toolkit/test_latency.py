@@ -11,7 +11,7 @@ from edge_targets.places.facts import Work
 from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from tests.toolkit.test_memory import chain
-from toolkit import shelf, shipping
+from toolkit import devices, shelf, shipping
 from toolkit.latency import Estimated, Finished, Here, clock_for, estimate, work_of
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of
@@ -86,10 +86,10 @@ def file(line: Workspace) -> Finished:
 
 @pytest.fixture
 def desk(line: Workspace, tmp_path: Path) -> Iterator[str]:
-    shipping.device_add(line, "desk", str(tmp_path / "desk"), "simulator")
+    devices.add(line, "desk", str(tmp_path / "desk"), "simulator", "", QUIET)
     yield "desk"
-    shipping.device_stop(line, "desk")
-    shipping.device_remove(line, "desk")
+    devices.stop(line, "desk")
+    devices.remove(line, "desk", False, QUIET)
 
 
 def test_this_machine_stands_for_the_simulator(line: Workspace, file: Finished) -> None:
@@ -114,14 +114,14 @@ def test_a_device_measures_and_goes_on_serving_what_it_served(
 ) -> None:
     shipping.package(line, "m-int8.tflite", "simulator", "served", None, QUIET)
     shipping.deploy(line, "served", desk, QUIET)
-    before = shipping.device_status(line, desk)
+    before = devices.status(line, desk)
     clock = clock_for(line, "simulator", desk, shelf.dataset(line, "digits"))
 
     found = clock(file, 1, QUIET)
 
     assert found.source == "measured on desk"
     assert found.latency_ms > 0
-    after = shipping.device_status(line, desk)
+    after = devices.status(line, desk)
     assert (after.state, after.model, after.version) == ("ready", before.model, before.version)
 
 

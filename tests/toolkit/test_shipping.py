@@ -18,7 +18,7 @@ from edge_targets.runtime.errors import (
 )
 from edge_targets.runtime.events import QUIET
 from edge_targets.runtime.sketch import Sketch
-from toolkit import api, shipping
+from toolkit import api, devices, shipping
 from toolkit.telemetry.store import Store
 from toolkit.watch import Drift
 from toolkit.workspace import Entry, Workspace
@@ -215,7 +215,7 @@ def test_a_device_with_an_address_that_cannot_be_is_not_kept(
     workspace: Workspace, target: str, address: str
 ) -> None:
     with pytest.raises(DeviceError):
-        shipping.device_add(workspace, "pi", address, target)
+        devices.add(workspace, "pi", address, target, "", QUIET)
 
     assert api.device_list(workspace=workspace.root).devices == ()
 
@@ -223,27 +223,27 @@ def test_a_device_with_an_address_that_cannot_be_is_not_kept(
 def test_one_bad_device_breaks_no_list_and_can_be_removed(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    shipping.device_add(workspace, "desk", str(tmp_path / "desk"), "simulator")
+    devices.add(workspace, "desk", str(tmp_path / "desk"), "simulator", "", QUIET)
     facts = {"target": "raspberry_pi_4", "address": "pi@kitchen"}  # of an earlier version
     bad = workspace.put("devices", "bad", {}, facts, "device add", facts)
 
     states = {one.name: one.state for one in api.device_list(workspace=workspace.root).devices}
-    shipping.device_remove(workspace, "bad")
+    devices.remove(workspace, "bad", False, QUIET)
 
     assert states == {"bad": "unreachable", "desk": "stopped"}
     assert workspace.names("devices") == ["desk"]
     assert workspace.entry(bad.digest) == bad
     with pytest.raises(UnknownNameError):
-        shipping.device_remove(workspace, "bad")
+        devices.remove(workspace, "bad", False, QUIET)
 
 
 def test_a_device_is_asked_without_a_key_and_none_is_made(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    added = shipping.device_add(workspace, "desk", str(tmp_path / "desk"), "simulator")
+    added = devices.add(workspace, "desk", str(tmp_path / "desk"), "simulator", "", QUIET)
 
     assert (added.state, added.pending) == ("stopped", None)
-    assert shipping.device_stop(workspace, "desk").state == "stopped"
+    assert devices.stop(workspace, "desk").state == "stopped"
     assert not workspace.key_file.parent.exists()
 
 
@@ -252,10 +252,10 @@ def test_a_key_that_cannot_be_made_stops_a_deployment_and_nothing_else(
 ) -> None:
     workspace.key_file.parent.write_text("a file where the folder belongs")
     packed(workspace, model(workspace, "reader", "train"), "1", name="pack")
-    shipping.device_add(workspace, "desk", str(tmp_path / "desk"), "simulator")
+    devices.add(workspace, "desk", str(tmp_path / "desk"), "simulator", "", QUIET)
 
     with pytest.raises(StorageError) as caught:
         shipping.deploy(workspace, "pack", "desk", QUIET)
 
     assert caught.value.hint
-    assert shipping.device_status(workspace, "desk").state == "stopped"
+    assert devices.status(workspace, "desk").state == "stopped"

@@ -39,43 +39,12 @@ class Deployed(Result):
 
 
 @dataclass(frozen=True)
-class DeviceInfo(Result):
-    """`samples` since it started; `pending` records not yet taken by the collector."""
-
-    name: str
-    target: str
-    address: str
-    state: str = "unknown"
-    url: str = ""
-    model: str = ""
-    version: str = ""
-    samples: int = 0
-    pending: int | None = None
-
-
-@dataclass(frozen=True)
-class Devices(Result):
-    """All devices."""
-
-    devices: tuple[DeviceInfo, ...]
-
-
-@dataclass(frozen=True)
 class Bundled(Result):
     """A folder of static files."""
 
     directory: str
     files: int
     size_bytes: int
-
-
-@dataclass(frozen=True)
-class Flashed(Result):
-    """A memory card that was written and read back."""
-
-    path: str
-    bytes_written: int
-    sha256: str
 
 
 @dataclass(frozen=True)

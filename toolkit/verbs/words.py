@@ -18,6 +18,7 @@ Folder = Annotated[
 Drop = Annotated[str | None, Parameter(show_default=False)]
 SURE = "95%"
 Size = Annotated[str | None, Parameter(show_default=False)]
+Given = Annotated[str | None, Parameter(show_default=False)]
 Flag = Annotated[bool, Parameter(show_default=False)]
 Columns = Annotated[Sequence[str], Parameter(show_default=False)]
 Words = Annotated[Sequence[str], Parameter(metavar="KEY=VALUE", show_default=False)]

@@ -17,7 +17,7 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import QUIET
-from toolkit import journeys, shelf, shipping
+from toolkit import devices, journeys, shelf, shipping
 from toolkit.certificates import CERTIFICATE, certificate_of
 from toolkit.describe import shown
 from toolkit.model import Model
@@ -167,13 +167,13 @@ def test_a_certificate_is_of_one_model_and_not_of_its_name(
 def test_a_device_is_asked_and_counts_nothing_of_it(shelves: Workspace, tmp_path: Path) -> None:
     journeys.build(shelves, "net-graph", ("tflite",), None, QUIET)
     shipping.package(shelves, "net-graph.tflite", "simulator", "packed", None, QUIET)
-    shipping.device_add(shelves, "desk", str(tmp_path / "desk"), "simulator")
+    devices.add(shelves, "desk", str(tmp_path / "desk"), "simulator", "", QUIET)
     shipping.deploy(shelves, "packed", "desk", QUIET)
     try:
         found = verified(shelves, "net-graph", "device", device="desk")
-        counted = shipping.device_status(shelves, "desk").samples
+        counted = devices.status(shelves, "desk").samples
     finally:
-        shipping.device_stop(shelves, "desk")
+        devices.stop(shelves, "desk")
 
     device = row(found, "device")
     assert (device.state, device.version, device.note) == (

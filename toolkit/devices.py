@@ -1,0 +1,246 @@
+"""Devices of a workspace: named, made ours, asked, changed and let go."""
+
+import getpass
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_targets.catalog import targets
+from edge_targets.package import public_key
+from edge_targets.places.target import Place, Status
+from edge_targets.runtime.errors import DeviceError, UnsupportedError, UsageError
+from edge_targets.runtime.events import Job
+from toolkit.quantities import seconds, size_bytes
+from toolkit.results import (
+    Benched,
+    DeviceInfo,
+    DeviceRow,
+    Devices,
+    Following,
+    Logs,
+    RolledBack,
+    ServedModel,
+)
+from toolkit.shipping import others, package_file, place_of, signing_key_of
+from toolkit.workspace import Entry, Workspace, check_name
+
+AT_ONCE = 16  # devices asked side by side: most of the time is waiting
+MAX_LINES = 10_000  # of a log, in one answer
+
+
+def add(
+    shelves: Workspace, name: str, address: str, target_name: str | None, password: str, job: Job
+) -> DeviceInfo:
+    """Name a place, make it ours where that needs anything, and ask how it is."""
+    check_name(name)
+    collector, keys = shelves.settings.collector, shelves.key_file.parent
+    target_name = target_name or told_target(address, keys, password, job)
+    target = targets[target_name]()
+    facts = {"target": target_name, "address": target.check_address(address)}
+    if target.enrols(facts["address"]):
+        trusted = (public_key(signing_key_of(shelves)),)
+        target.enrol(Place(name, facts["address"], collector, trusted, keys), password, job)
+    shelves.put("devices", name, {}, facts, "device add", facts)
+    return status(shelves, name)
+
+
+def status(shelves: Workspace, name: str) -> DeviceInfo:
+    device = shelves.get("devices", name)
+    target, place = place_of(shelves, device)
+    return described(device, target.status(place))
+
+
+def described(device: Entry, found: Status) -> DeviceInfo:
+    condition = found.condition
+    return DeviceInfo(
+        device.name,
+        device.facts["target"],
+        device.facts["address"],
+        found.state,
+        found.url,
+        found.model,
+        found.version,
+        found.samples,
+        found.pending,
+        condition.temperature_c,
+        condition.throttled,
+        condition.memory_available_bytes,
+        condition.disk_free_bytes,
+        found.last_update,
+        found.reason,
+        tuple(ServedModel(**asdict(one)) for one in found.models),
+    )
+
+
+def row(found: DeviceInfo) -> DeviceRow:
+    waits = [one.probation_s for one in found.models if one.probation_s is not None]
+    return DeviceRow(
+        found.name,
+        found.target,
+        found.address,
+        found.state,
+        found.url,
+        found.model,
+        found.version,
+        found.samples,
+        found.pending,
+        found.temperature_c,
+        max(waits, default=None),
+    )
+
+
+def asked(shelves: Workspace, job: Job) -> Devices:
+    """All devices, asked side by side: one that does not answer holds up no other."""
+    names = shelves.names("devices")
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        answers = pool.map(lambda name: row(status(shelves, name)), names)
+        found = []
+        for done, answer in enumerate(answers):
+            job.step("ask devices", done, len(names))
+            found.append(answer)
+    return Devices(tuple(found))
+
+
+def remove(shelves: Workspace, name: str, uninstall: bool, job: Job) -> None:
+    """Forget the name; what runs there goes on, unless it shall be uninstalled."""
+    if uninstall:
+        target, place = place_of(shelves, shelves.get("devices", name))
+        target.withdraw(place, job)
+    shelves.forget("devices", name)
+
+
+def stop(shelves: Workspace, name: str) -> DeviceInfo:
+    target, place = place_of(shelves, shelves.get("devices", name))
+    target.stop(place)
+    return status(shelves, name)
+
+
+def rollback(shelves: Workspace, name: str, model: str) -> RolledBack:
+    """Have a device serve the version before; its record here follows where it is known."""
+    device = shelves.get("devices", name)
+    target, place = place_of(shelves, device)
+    served = target.rollback(place, model)
+    packed = next(
+        (
+            entry
+            for entry in shelves.entries("packages")
+            if (entry.facts["served_as"], entry.facts["version"]) == (served.name, served.version)
+        ),
+        None,
+    )
+    facts = {**device.facts, "version": served.version}
+    parents = others(shelves, device, served.name)
+    if packed:
+        facts["package"], parents = packed.name, (packed, *parents)
+    shelves.put("devices", name, {}, facts, "rollback", {"model": model}, parents)
+    return RolledBack(name, served.name, served.version, next=(f"sanderling device status {name}",))
+
+
+def drop(shelves: Workspace, name: str, model: str) -> DeviceInfo:
+    target, place = place_of(shelves, shelves.get("devices", name))
+    target.drop(place, model)
+    return status(shelves, name)
+
+
+def logs(shelves: Workspace, name: str, lines: int) -> Logs:
+    if not 1 <= lines <= MAX_LINES:
+        raise UsageError(f"{lines} lines cannot be told.", f"Ask for 1 to {MAX_LINES}.")
+    target, place = place_of(shelves, shelves.get("devices", name))
+    return Logs(name, target.logs(place, lines))
+
+
+def bench(shelves: Workspace, name: str, package_name: str, threads: int, job: Job) -> Benched:
+    """Time a package on a device beside what it serves."""
+    device, packed = shelves.get("devices", name), shelves.get("packages", package_name)
+    key = public_key(signing_key_of(shelves))
+    target, place = place_of(shelves, device, key)
+    with tempfile.TemporaryDirectory() as folder:
+        found = target.bench(package_file(shelves, packed, folder), place, threads, job)
+    return Benched(name, package_name, found.p50_ms, found.p90_ms, found.threads, found.runs)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user typed of where updates come from."""
+
+    repository: str
+    channel: str
+    every: str
+    limit: str | None
+    broker: str | None
+
+    def settings(self) -> dict[str, Any]:
+        """As the agent's settings name it."""
+        return {
+            "repository": "" if self.repository == "none" else self.repository.rstrip("/"),
+            "channel": check_name(self.channel),
+            "pull_s": seconds(self.every, "--every"),
+            "bytes_per_s": size_bytes(self.limit, "--limit") if self.limit else 0,
+            "broker": self.broker or "",
+        }
+
+
+def follow(shelves: Workspace, name: str, wanted: Wanted, job: Job) -> Following:
+    """Have a device look for updates by itself."""
+    device, changes = shelves.get("devices", name), wanted.settings()
+    target, place = place_of(shelves, device)
+    root = root_of(shelves) if changes["repository"] else b""
+    target.configure(place, changes, root, job)
+    facts, parents = {**device.facts, **changes}, others(shelves, device, "")
+    shelves.put("devices", name, {}, facts, "device follow", changes, parents)
+    return Following(name, changes["repository"], changes["channel"], changes["pull_s"])
+
+
+def root_of(shelves: Workspace) -> bytes:
+    """The root.json that devices check updates against."""
+    raise UnsupportedError("Not yet.")
+
+
+def shell(shelves: Workspace, name: str) -> None:
+    """A person's own shell there; it ends as they end it."""
+    target, place = place_of(shelves, shelves.get("devices", name))
+    words = target.shell_words(place)
+    if not shutil.which(words[0]):
+        raise UnsupportedError(
+            f"The program {words[0]} is not installed.", f"Install it, or use: {shlex.join(words)}"
+        )
+    subprocess.run(words, check=False)
+
+
+def password(ask: bool) -> str:
+    """The password of a board, from whoever sits here or from the environment; maybe none."""
+    if not ask:
+        return os.environ.get("SANDERLING_PASSWORD", "")
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "There is no terminal to ask for a password.", "Set SANDERLING_PASSWORD instead."
+        )
+    return getpass.getpass("Password: ", sys.stderr)
+
+
+def told_target(address: str, keys: Path, password: str, job: Job) -> str:
+    """What a board says it is, as a name of the catalog."""
+    if "@" not in address:
+        raise UsageError(
+            f"What is at {address} cannot be told from its address.",
+            "Say it with --target; `sanderling list targets` names them.",
+        )
+    raise UnsupportedError("Not yet.", "Say it with --target.")
+
+
+def name_of(address: str) -> str:
+    """A name for the device at `pi@HOST`: the host's own."""
+    host = address.rpartition("@")[2].rpartition("://")[2].partition(":")[0].partition(".")[0]
+    if not host or "@" not in address:
+        raise DeviceError(
+            f"{address} alone is no device.",
+            "Give a name and an address, or pi@HOST: sanderling device add pi@kitchen.",
+        )
+    return host.lower()

@@ -1,0 +1,134 @@
+"""What devices tell of themselves, and what comes of things done to them."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from toolkit.report import Result
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that a device serves.
+
+    `previous` is the version that a rollback goes back to; `probation_s` the seconds left in
+    which a new version must prove itself.
+    """
+
+    name: str
+    version: str
+    format: str
+    previous: str
+    probation_s: float | None
+
+
+@dataclass(frozen=True)
+class DeviceInfo(Result):
+    """`samples` since it started; `pending` records not yet taken by the collector."""
+
+    name: str
+    target: str
+    address: str
+    state: str = "unknown"
+    url: str = ""
+    model: str = ""
+    version: str = ""
+    samples: int = 0
+    pending: int | None = None
+    temperature_c: float | None = None
+    throttled: tuple[str, ...] = ()
+    memory_available_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    last_update: str = ""
+    reason: str = ""
+    models: tuple[ServedModel, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceRow:
+    """A device in a list."""
+
+    name: str
+    target: str
+    address: str
+    state: str
+    url: str
+    model: str
+    version: str
+    samples: int
+    pending: int | None
+    temperature_c: float | None
+    probation_s: float | None
+
+
+@dataclass(frozen=True)
+class Devices(Result):
+    """All devices."""
+
+    devices: tuple[DeviceRow, ...]
+
+
+@dataclass(frozen=True)
+class RolledBack(Result):
+    """The version that a device serves again."""
+
+    device: str
+    model: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Logs(Result):
+    """The last lines of a device's log."""
+
+    device: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Benched(Result):
+    """Milliseconds of one prediction on a device, after warm-up."""
+
+    device: str
+    package: str
+    p50_ms: float
+    p90_ms: float
+    threads: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Following(Result):
+    """Where a device looks for updates by itself; nowhere when `repository` is empty."""
+
+    device: str
+    repository: str
+    channel: str
+    every_s: float
+
+
+@dataclass(frozen=True)
+class Flashed(Result):
+    """A memory card that was written and read back."""
+
+    path: str
+    bytes_written: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DiskRow:
+    """A disk that could be written to, and what is on it now."""
+
+    path: str
+    model: str
+    size_bytes: int
+    holds: str
+
+
+@dataclass(frozen=True)
+class Disks(Result):
+    """The removable disks of this machine."""
+
+    hidden: ClassVar[frozenset[str]] = frozenset()
+
+    disks: tuple[DiskRow, ...]
