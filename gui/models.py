@@ -19,7 +19,17 @@ from gui.theme import Tone
 Row = Mapping[str, Any]
 Index = QModelIndex | QPersistentModelIndex
 Kind = Literal[
-    "text", "number", "count", "size", "percent", "points", "decibels", "ms", "moment", "state"
+    "text",
+    "number",
+    "count",
+    "size",
+    "percent",
+    "points",
+    "decibels",
+    "ms",
+    "celsius",
+    "moment",
+    "state",
 ]
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -34,6 +44,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "points": wording.points,
     "decibels": wording.decibels,
     "ms": wording.milliseconds,
+    "celsius": wording.celsius,
     "moment": wording.moment,
 }
 TONES: dict[str, Tone] = {
@@ -55,6 +66,7 @@ TONES: dict[str, Tone] = {
     "differs": "bad",
     "in the way": "bad",
     "unreachable": "bad",
+    "on trial": "watch",
 }
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

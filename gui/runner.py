@@ -5,7 +5,7 @@ window never imports what does the work.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +79,7 @@ class Runner(QObject):
         self._cancelling = False
         self._process = QProcess(self)
         self._process.setProcessChannelMode(QProcess.ProcessChannelMode.ForwardedErrorChannel)
-        environment = QProcessEnvironment.systemEnvironment()
-        environment.insert("PYTHONUTF8", "1")
-        self._process.setProcessEnvironment(environment)
+        self.lend({})
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._end)
         self._process.errorOccurred.connect(self._not_started)
@@ -99,6 +97,13 @@ class Runner(QObject):
         first, *rest = [*self.program, *arguments]
         self._process.start(first, rest)
         self.running_changed.emit(self.running)
+
+    def lend(self, variables: Mapping[str, str]) -> None:
+        """What the children from now on have in their environment besides our own."""
+        environment = QProcessEnvironment.systemEnvironment()
+        for name, value in {"PYTHONUTF8": "1", **variables}.items():
+            environment.insert(name, value)
+        self._process.setProcessEnvironment(environment)
 
     def cancel(self) -> None:
         """Ask the child to stop; it is killed when it has not after `GRACE_MS`."""

@@ -69,6 +69,10 @@ def decibels(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1f}".replace("-", MINUS)
 
 
+def celsius(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0f}{NARROW}°C"
+
+
 def milliseconds(value: float | None) -> str:
     """`0.0312` is "0.031 ms"."""
     if value is None:

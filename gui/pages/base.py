@@ -1,7 +1,7 @@
 """What a page is: a place in the navigation, a form, the commands it runs and what came of them."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from PySide6.QtCore import QPoint, Qt, Signal
@@ -117,10 +117,12 @@ class Page(QWidget):
         *,
         primary: bool = False,
         prepare: Callable[[], object] = lambda: None,
+        lent: Callable[[], Mapping[str, str]] = dict,
     ) -> Action:
         """A button with its command; `then` gets the result of the last of its commands.
 
-        `prepare` makes what the command needs, before it is run and when it is copied.
+        `prepare` makes what the command needs, before it is run and when it is copied; what is
+        `lent` is in its environment.
         """
 
         def ready() -> bool:
@@ -133,7 +135,7 @@ class Page(QWidget):
 
         def go(asked: tuple[Command, ...]) -> None:
             if ready():
-                self.run(asked, then)
+                self.run(asked, then, lent())
 
         made = Action(self.session, text, icon_name, commands, primary=primary)
         made.triggered.connect(go)
@@ -154,12 +156,18 @@ class Page(QWidget):
         for service in self.services:
             service.refresh()
 
-    def run(self, commands: Sequence[Command], then: Then) -> None:
-        """Run `commands` one after another; the first that fails ends the line."""
+    def run(
+        self, commands: Sequence[Command], then: Then, lent: Mapping[str, str] | None = None
+    ) -> None:
+        """Run `commands` one after another; the first that fails ends the line.
+
+        What is `lent` is in their environment: secrets, which no command line may show.
+        """
         if self.runner.running:
             return
         self.banner.hide()
         self._queue, self._then = list(commands), then
+        self.runner.lend(lent or {})
         self._run_next()
 
     def ask(self, answered: Then, *commands: Command) -> None:

@@ -2,37 +2,24 @@
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit
 
 from edge_targets.catalog import targets
 from gui import wording
-from gui.models import Column, Row
 from gui.pages.base import Page, Result
 from gui.session import Command, Session
 from gui.widgets.buttons import Button
 from gui.widgets.card import Card
 from gui.widgets.choice import Choice
 from gui.widgets.command import Incomplete
-from gui.widgets.empty import Empty
 from gui.widgets.rows import form_rows, named
-from gui.widgets.table import Table
 from gui.widgets.text import Elided
 
 BROWSER = "browser"
-DEVICES = (
-    Column("name", "Device", stretch=3),
-    Column("target", "Target", value=lambda row: wording.words(str(row["target"])), stretch=2),
-    Column("url", "Address", value=lambda row: row.get("url") or row.get("address"), stretch=4),
-    Column("model", "Model", stretch=3),
-    Column("version", "Version", stretch=0, sample="03b9b16885e6"),
-    Column("samples", "Samples", "count"),
-    Column("pending", "Not sent", "count"),
-    Column("state", "State", "state", stretch=2),
-)
 
 
 class Deploy(Page):
-    """Above what to put where; below the devices and the browser bundle."""
+    """Above what to put where; below the browser bundle."""
 
     title = "Deploy"
     icon = "rocket"
@@ -40,18 +27,14 @@ class Deploy(Page):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.check = Button("Check devices", "rotate")
-        self.check.setToolTip(session.shell(("device", "list")))
-        self.check.clicked.connect(self.ask_devices)
-        self.header.addWidget(self.check)
         self._target_of: dict[str, str] = {}  # of a package, by its digest
         row = QHBoxLayout()
         row.setSpacing(14)
         row.addWidget(self._package_card(), 1)
         row.addWidget(self._deploy_card(), 1)
         self.body.addLayout(row)
-        self.body.addWidget(self._devices_card(), 1)
         self.body.addWidget(self._browser_card())
+        self.body.addStretch()
 
     def _package_card(self) -> Card:
         card = Card("Sign a package")
@@ -72,7 +55,7 @@ class Deploy(Page):
     def _deploy_card(self) -> Card:
         card = Card("Deploy to a device")
         self.package = Choice("Package", "No packages yet")
-        self.device = Choice("Device", "No devices yet: add one below")
+        self.device = Choice("Device", "No devices yet")
         self.deploy_action = self.action(
             "Deploy", "rocket", self.deploy_command, self._deployed, primary=True
         )
@@ -84,60 +67,6 @@ class Deploy(Page):
         for box in (self.package, self.device):
             box.currentIndexChanged.connect(self.refresh_commands)
         return card
-
-    def _devices_card(self) -> Card:
-        card = Card("Devices")
-        self.stop = Button("Stop device", "stop")
-        self.stop.setEnabled(False)
-        self.stop.clicked.connect(self._stop_device)
-        self.more = Button("Add a device", "plus")
-        self.more.setCheckable(True)
-        card.header.addWidget(self.stop)
-        card.header.addWidget(self.more)
-        add = Button("Add a device", "plus")
-        add.clicked.connect(lambda: self.more.setChecked(True))
-        self.table = Table(
-            "Devices",
-            DEVICES,
-            Empty(
-                "server",
-                "No devices yet",
-                "A simulated one is a folder on this machine; others have an agent's address.",
-                add,
-            ),
-        )
-        self.table.setMinimumHeight(190)
-        self.table.selected.connect(self._select_device)
-        card.add(self._adding())
-        card.add(self.table, 1)
-        self.more.toggled.connect(self.adding.setVisible)
-        return card
-
-    def _adding(self) -> QWidget:
-        self.adding = QWidget()
-        self.device_name = named(QLineEdit(placeholderText="Name"), "Name of the device")
-        self.address = named(
-            QLineEdit(placeholderText="Folder, or http://HOST:PORT"), "Address of the device"
-        )
-        self.device_target = Choice("Target of the device", people=True)
-        self.device_target.offer([name for name in targets.names() if name != BROWSER])
-        self.device_target.choose("simulator")
-        self.add_action = self.action("Add", "plus", self.add_command, self._added)
-        row = QHBoxLayout()
-        row.setSpacing(10)
-        row.addWidget(self.device_name, 2)
-        row.addWidget(self.address, 3)
-        row.addWidget(self.device_target, 2)
-        column = QVBoxLayout(self.adding)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addLayout(row)
-        column.addWidget(self.add_action)
-        self.device_name.textChanged.connect(self.refresh_commands)
-        self.address.textChanged.connect(self.refresh_commands)
-        self.device_target.currentIndexChanged.connect(self.refresh_commands)
-        self.adding.hide()
-        return self.adding
 
     def _browser_card(self) -> Card:
         card = Card("Run in a browser")
@@ -178,16 +107,8 @@ class Deploy(Page):
         if not self.package.chosen:
             raise Incomplete("Sign a package first.")
         if not self.device.chosen:
-            raise Incomplete("Add a device first.")
+            raise Incomplete("Add a device first, on the page Devices.")
         return ("deploy", self.package.chosen, self.device.chosen)
-
-    def add_command(self) -> Command:
-        name, address = self.device_name.text().strip(), self.address.text().strip()
-        if not name:
-            raise Incomplete("Give the device a name.")
-        if not address:
-            raise Incomplete("Say where it is: a folder for the simulator, or http://HOST:PORT.")
-        return ("device", "add", name, address, "--target", self.device_target.chosen)
 
     def bundle_command(self) -> Command:
         if not self.in_browser.chosen:
@@ -210,9 +131,7 @@ class Deploy(Page):
         self.artifact.offer(self.session.names("artifacts"))
         self.device.offer(self.session.names("devices"))
         self._offer_packages()
-        if not self.session.names("devices"):
-            self.table.fill(())
-        self.ask_devices()
+        self.ask_packages()
 
     def _offer_packages(self) -> None:
         """Each kind of package where it belongs; one not known yet in both places."""
@@ -225,36 +144,19 @@ class Deploy(Page):
         self.in_browser.offer([name for name, target in found if target in (BROWSER, None)])
         self.refresh_commands()
 
-    def ask_devices(self) -> None:
+    def ask_packages(self) -> None:
         unknown = [
             ("show", f"packages/{item['name']}")
             for item in self.session.items
             if item.get("kind") == "packages" and str(item["digest"]) not in self._target_of
         ]
-        listed = [("device", "list")] if self.session.names("devices") else []
-        self.ask(self._take_answer, *unknown, *listed)
+        self.ask(self._take_package, *unknown)
 
-    def _take_answer(self, result: Result) -> None:
-        if "devices" in result:
-            self.table.fill(result["devices"])
-            return
+    def _take_package(self, result: Result) -> None:
         lineage = result.get("lineage") or [{}]
         target = (result.get("facts") or {}).get("target", "")
         self._target_of[str(lineage[0].get("digest"))] = str(target)
         self._offer_packages()
-
-    def stop_command(self) -> Command:
-        row = self.table.current
-        if row is None:
-            raise Incomplete("Choose a device in the table.")
-        return ("device", "stop", str(row["name"]))
-
-    def _select_device(self, row: Row | None) -> None:
-        self.stop.setEnabled(row is not None)
-        self.stop.setToolTip(self.session.shell(self.stop_command()) if row else "")
-
-    def _stop_device(self) -> None:
-        self.run((self.stop_command(),), lambda _: None)
 
     def _packaged(self, result: Result) -> None:
         self.packaged.setText(
@@ -272,10 +174,6 @@ class Deploy(Page):
             f"inputs differ by {difference} at most."
         )
         self.deployed.show()
-
-    def _added(self, result: Result) -> None:
-        self.more.setChecked(False)
-        self.device.prefer(str(result.get("name", "")))
 
     def _bundled(self, result: Result) -> None:
         self.bundled.setText(

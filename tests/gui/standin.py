@@ -136,7 +136,16 @@ ITEMS = [
 DEVICE = {
     "name": "porch", "target": "simulator", "address": "/tmp/porch", "state": "ready",
     "url": "http://127.0.0.1:9000", "model": "digits", "version": "1",
-    "samples": 1200, "pending": 3,
+    "samples": 1200, "pending": 3, "temperature_c": 61.3, "probation_s": None,
+}  # fmt: skip
+SERVED = (
+    {"name": "digits", "version": "1", "format": "tflite", "previous": "0", "probation_s": None},
+    {"name": "street", "version": "7", "format": "onnx", "previous": "", "probation_s": 41.5},
+)  # fmt: skip
+STATUS = {
+    **DEVICE, "throttled": ["under-voltage"], "memory_available_bytes": 312_000_000,
+    "disk_free_bytes": 4_100_000_000, "last_update": "street 7 is on probation", "reason": "",
+    "models": SERVED,
 }  # fmt: skip
 
 
@@ -145,6 +154,22 @@ def drift(device: str, feature: str, test: str, score: float) -> dict[str, Any]:
         "device": device, "feature": feature, "test": test, "score": score, "threshold": 0.2,
         "alarm": score > 0.2, "samples": 600,
     }  # fmt: skip
+
+
+def device(words: list[str]) -> dict[str, Any]:
+    match words[0]:
+        case "list":
+            return {"devices": [DEVICE]}
+        case "status":
+            return {**STATUS, "name": words[1]}
+        case "logs":
+            return {"device": words[1], "lines": ["INFO slot a: digits 1 is active"] * 40}
+        case "bench":
+            return {"package": words[2], "p50_ms": 1.9, "p90_ms": 2.4, "threads": 1, "runs": 200}
+        case "add":
+            # a password comes in the environment, where no list of processes shows it
+            return {"name": words[1], "reason": os.environ.get("SANDERLING_PASSWORD", "")}
+    return {"name": words[1]}
 
 
 def result_of(verb: str, words: list[str]) -> dict[str, Any]:
@@ -200,8 +225,10 @@ def result_of(verb: str, words: list[str]) -> dict[str, Any]:
             return models.certificate(words)
         case "build":
             return models.built(words)
-        case "device" if words[0] == "list":
-            return {"devices": [DEVICE]}
+        case "device":
+            return device(words)
+        case "rollback":
+            return {"device": words[0], "model": "digits", "version": "0"}
         case "watch":
             rows = [
                 drift("porch", "image.mean", "psi", 0.31), drift("porch", "top", "psi", 0.01),

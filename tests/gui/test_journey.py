@@ -87,10 +87,15 @@ def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
     press(page, page.package_action)
     assert built.names("packages") == ["reader.onnx-browser", "reader.tflite-simulator"]
 
+    page = window.visit("devices")
+    settle(window, LIMIT_MS)
     page.more.setChecked(True)
-    page.device_name.setText("desk")
-    page.address.setText(str(built.root / "desk"))
-    press(page, page.add_action)
+    page.adding.name.setText("desk")
+    page.adding.address.setText(str(built.root / "desk"))
+    page.adding.target.choose("simulator")
+    press(page, page.adding.action)
+    page = window.visit("deploy")
+    settle(window, LIMIT_MS)
     page.package.choose("reader.tflite-simulator")
     page.device.choose("desk")
     press(page, page.deploy_action)
