@@ -17,10 +17,10 @@ BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 WEB_SOURCES := $(shell find web \( -name node_modules -o -name test \) -prune -o -type f -print)
 WEB_BUILT := edge_targets/_web/index.html
 
-.PHONY: help setup web demo test gui check bench screenshots lock clean
+.PHONY: help setup web demo test test-powercut gui check bench screenshots lock clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Make .venv from requirements.lock
 	@.ci/setup venv
@@ -41,8 +41,12 @@ demo: web ## Run the whole line on real data, into demo/
 	@PATH='$(YOUR_PATH)' $(BIN)/sanderling demo  # its last lines are commands for you to type
 
 test: web ## Run all tests
-	@.ci/setup system browser window
+	@.ci/setup system browser window emulator
 	@$(BIN)/python -m pytest
+
+test-powercut: setup ## Cut an emulated device's power CUTS times (200)
+	@.ci/setup system emulator
+	@CUTS=$${CUTS:-200} $(BIN)/python -m pytest -rs tests/pi/test_powercut.py
 
 gui: web ## Open the window
 	@.ci/setup system window

@@ -25,12 +25,31 @@ from toolkit.verbs.devices import (
 from toolkit.verbs.files import build, measure, package, verify
 from toolkit.verbs.live import bundle, collect, serve, watch
 from toolkit.verbs.models import attach, diff, import_, inspect, retrain, train
+from toolkit.verbs.updates import (
+    channel_add,
+    channel_init,
+    channel_refresh,
+    channel_remove,
+    channel_rotate,
+    channel_show,
+    channel_stick,
+    channel_withdraw,
+    publish,
+)
 from toolkit.verbs.workspace import demo, doctor, gui, init, list_, show
 
 __all__ = [
     "attach",
     "build",
     "bundle",
+    "channel_add",
+    "channel_init",
+    "channel_refresh",
+    "channel_remove",
+    "channel_rotate",
+    "channel_show",
+    "channel_stick",
+    "channel_withdraw",
     "collect",
     "compress",
     "data_add",
@@ -58,6 +77,7 @@ __all__ = [
     "list_",
     "measure",
     "package",
+    "publish",
     "retrain",
     "rollback",
     "search",

@@ -30,7 +30,11 @@ from toolkit.terminal import PAPER, Bar, console, show
 
 GOOD, PROBLEM, USAGE, GATE, CANCELLED = 0, 1, 2, 3, 130
 FLAGS = {"--json", "--driven"}
-GROUPS = {"data": "Datasets.", "device": "Places a package can go to."}
+GROUPS = {
+    "channel": "Updates over the air: the repository that devices follow.",
+    "data": "Datasets.",
+    "device": "Places a package can go to.",
+}
 HELP = "Takes a machine-learning model from a laptop to the edge and back."
 EPILOGUE = (
     "Every command takes --workspace DIR (unless given, the nearest folder with sanderling.toml) "

@@ -1,29 +1,25 @@
 """Devices of a workspace: named, made ours, asked, changed and let go."""
 
-import getpass
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from edge_targets.catalog import targets
 from edge_targets.package import public_key
+from edge_targets.places.boards import Board
+from edge_targets.places.facts import Facts
 from edge_targets.places.target import Place, Status
 from edge_targets.runtime.errors import DeviceError, UnsupportedError, UsageError
 from edge_targets.runtime.events import Job
-from toolkit.quantities import seconds, size_bytes
 from toolkit.results import (
     Benched,
     DeviceInfo,
     DeviceRow,
     Devices,
-    Following,
     Logs,
     RolledBack,
     ServedModel,
@@ -166,43 +162,6 @@ def bench(shelves: Workspace, name: str, package_name: str, threads: int, job: J
     return Benched(name, package_name, found.p50_ms, found.p90_ms, found.threads, found.runs)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a user typed of where updates come from."""
-
-    repository: str
-    channel: str
-    every: str
-    limit: str | None
-    broker: str | None
-
-    def settings(self) -> dict[str, Any]:
-        """As the agent's settings name it."""
-        return {
-            "repository": "" if self.repository == "none" else self.repository.rstrip("/"),
-            "channel": check_name(self.channel),
-            "pull_s": seconds(self.every, "--every"),
-            "bytes_per_s": size_bytes(self.limit, "--limit") if self.limit else 0,
-            "broker": self.broker or "",
-        }
-
-
-def follow(shelves: Workspace, name: str, wanted: Wanted, job: Job) -> Following:
-    """Have a device look for updates by itself."""
-    device, changes = shelves.get("devices", name), wanted.settings()
-    target, place = place_of(shelves, device)
-    root = root_of(shelves) if changes["repository"] else b""
-    target.configure(place, changes, root, job)
-    facts, parents = {**device.facts, **changes}, others(shelves, device, "")
-    shelves.put("devices", name, {}, facts, "device follow", changes, parents)
-    return Following(name, changes["repository"], changes["channel"], changes["pull_s"])
-
-
-def root_of(shelves: Workspace) -> bytes:
-    """The root.json that devices check updates against."""
-    raise UnsupportedError("Not yet.")
-
-
 def shell(shelves: Workspace, name: str) -> None:
     """A person's own shell there; it ends as they end it."""
     target, place = place_of(shelves, shelves.get("devices", name))
@@ -214,17 +173,6 @@ def shell(shelves: Workspace, name: str) -> None:
     subprocess.run(words, check=False)
 
 
-def password(ask: bool) -> str:
-    """The password of a board, from whoever sits here or from the environment; maybe none."""
-    if not ask:
-        return os.environ.get("SANDERLING_PASSWORD", "")
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "There is no terminal to ask for a password.", "Set SANDERLING_PASSWORD instead."
-        )
-    return getpass.getpass("Password: ", sys.stderr)
-
-
 def told_target(address: str, keys: Path, password: str, job: Job) -> str:
     """What a board says it is, as a name of the catalog."""
     if "@" not in address:
@@ -232,7 +180,16 @@ def told_target(address: str, keys: Path, password: str, job: Job) -> str:
             f"What is at {address} cannot be told from its address.",
             "Say it with --target; `sanderling list targets` names them.",
         )
-    raise UnsupportedError("Not yet.", "Say it with --target.")
+    from edge_targets.enrolment.probe import probe_at, suggest
+
+    job.step("look at the board")
+    return suggest(probe_at(address, keys, password, job), known_boards())
+
+
+def known_boards() -> dict[str, Facts]:
+    """What is known of each target that is a board."""
+    found = {name: targets[name] for name in targets.names()}
+    return {name: target.facts for name, target in found.items() if issubclass(target, Board)}
 
 
 def name_of(address: str) -> str:

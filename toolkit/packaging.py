@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.package import SigningKey, pack
-from edge_targets.runtime.contract import Golden, Manifest, Signature, Tensor
+from edge_targets.runtime.contract import Abstention, Golden, Manifest, Signature, Tensor
+from edge_targets.runtime.errors import DataError, UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.data.dataset import Dataset
 from toolkit.data.sampling import evenly
+from toolkit.evaluation.abstention import abstention_for
 from toolkit.evaluation.metrics import are_classes
 from toolkit.formats import formats
 from toolkit.inference import Runner
@@ -51,14 +53,30 @@ class Contents:
 
 
 def write_package(
-    contents: Contents, reference: Dataset, key: SigningKey, out: Path, job: Job
+    contents: Contents,
+    reference: Dataset,
+    key: SigningKey,
+    out: Path,
+    job: Job,
+    abstain: float | None = None,
 ) -> Manifest:
-    """Write the signed file; `reference` is the world the device is expected to see."""
+    """Write the signed file; `reference` is the world the device is expected to see.
+
+    Args:
+        contents: what is packed.
+        reference: held-out items of it are watched for, replayed and learned from when to abstain.
+        key: that signs.
+        out: the file.
+        job: reports.
+        abstain: share of wrong answers that is allowed among those a classifier gives; it abstains
+            from the least confident ones. None has it always answer.
+    """
     runner = Runner(contents.data, contents.format, contents.signature)
     name = contents.signature.inputs[0].name
     inputs = reference.part("validation")[0]
     outputs = runner.outputs(inputs, job)
-    profile = reference_profile(contents.signature, {name: inputs}, outputs)
+    abstention = None if abstain is None else chosen(runner, reference, abstain, job)
+    profile = reference_profile(contents.signature, {name: inputs}, outputs, abstention=abstention)
     # JSON knows no not-a-number: a gap becomes a zero, which is as good a question
     golden_inputs = np.nan_to_num(typical_items(*reference.part("test")))
     answers = runner.outputs(golden_inputs, job)
@@ -77,15 +95,43 @@ def write_package(
         tolerance=INT8_TOLERANCE if contents.quantized else FLOAT_TOLERANCE,
         files={},
         lineage=contents.lineage,
+        abstention=abstention,
     )
     members = {
         model: contents.data,
         "profile.json": profile.dump().encode(),
         "golden.json": golden.dump().encode(),
-        "card.md": contents.card.encode(),
+        "card.md": (contents.card + abstaining(abstention)).encode(),
         **({"certificate.json": contents.certificate} if contents.certificate else {}),
     }
     return pack(manifest, members, key, out)
+
+
+def chosen(runner: Runner, reference: Dataset, risk: float, job: Job) -> Abstention:
+    """When the packed file abstains, from what it answers to the test part."""
+    if not runner.signature.labels:
+        raise UnsupportedError(
+            "The model gives numbers; only a classifier can abstain.", "Leave --abstain away."
+        )
+    inputs, targets = reference.part("test")
+    if not len(inputs):
+        raise DataError(
+            f"{reference.name} has no test part to choose a confidence on.",
+            "Bring data with a test part.",
+        )
+    return abstention_for(runner.first_output(inputs, job), targets, risk)
+
+
+def abstaining(abstention: Abstention | None) -> str:
+    """What the card says of it."""
+    if abstention is None:
+        return ""
+    return (
+        f"\n## Abstains\nBelow a confidence of {abstention.threshold:.4g}. Of the answers it "
+        f"gives at most {abstention.risk:.2%} are wrong, with a certainty of "
+        f"{abstention.certainty:.0%}, on data like its {abstention.items} held-out items; it "
+        f"answered {abstention.coverage:.1%} of those.\n"
+    )
 
 
 def typical_items(inputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float32]:

@@ -89,6 +89,7 @@ def show(result: Result, console: "Console") -> None:
     fields = unfolded("", result)
     following, warnings = fields.pop("next"), fields.pop("warnings", ())
     notes = fields.pop("notes", ())
+    whole = [line for name in getattr(result, "verbatim", ()) for line in fields.pop(name)]
     tables = {key: value for key, value in fields.items() if is_table(value)}
     lines = [
         line
@@ -101,6 +102,8 @@ def show(result: Result, console: "Console") -> None:
         console.print(f"{name:<{width}}  {words}", soft_wrap=True)
     for key, rows in tables.items():
         show_table(title(key), rows, console)
+    for line in whole:
+        console.print(line, soft_wrap=True)
     for note in notes:
         console.print(f"Note: {note}", soft_wrap=True)
     for warning in warnings:

@@ -3,75 +3,106 @@
 import argparse
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from logging.handlers import RotatingFileHandler
+from contextlib import suppress
 from pathlib import Path
 
+from edge_targets.agent import journal
+from edge_targets.agent.access import Listening
 from edge_targets.agent.agent import Agent
 from edge_targets.agent.home import Home, Running
+from edge_targets.agent.notify import READY, STOPPING, Pulse, notify, watchdog_s
+from edge_targets.agent.selfcheck import SelfCheck
 from edge_targets.agent.server import Server
 from edge_targets.runtime.durable import storing
-from edge_targets.runtime.errors import DeviceError, EdgeError, StorageError
+from edge_targets.runtime.errors import DataError, EdgeError, StorageError
 
 log = logging.getLogger("edge_targets.agent")
 
-LOG_BYTES, LOG_FILES = 1 << 20, 2  # of agent.log, and how many older ones stay
 LOOK_S = 1.0  # how often we see whether our folder is still there
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m edge_targets.agent", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of this device")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    options = parser.parse_args(words)
+    options = parser().parse_args(words)
     home = Home(options.root.resolve())
     try:
         with storing(home.root):
             home.root.mkdir(parents=True, exist_ok=True)
         with home.alone():
-            (home.root / Running.file).unlink(missing_ok=True)  # of an agent that was killed
-            begin_log(home)
-            serve(home, options.host, options.port)
+            with suppress(OSError):
+                (home.root / Running.file).unlink()  # of an agent that was killed
+            journal.begin(home.log)
+            serve(home, listening(options))
     except EdgeError as error:
-        log.error("%s %s", error, error.hint)
+        if log.hasHandlers():  # else the log was not begun
+            log.error("%s %s", error, error.hint)
         sys.stderr.write(f"{error}\n{error.hint}\n")
         return 1
     return 0
 
 
-def begin_log(home: Home) -> None:
-    with storing(home.log):
-        handler = RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a full disk must not fill standard error as well
-    threading.excepthook = lambda failed: log.error(
-        "thread %s", failed.thread, exc_info=failed.exc_value
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m edge_targets.agent", description=__doc__)
+    made.add_argument("--root", type=Path, required=True, help="folder of this device")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    made.add_argument("--port", type=int, default=0, help="0: any free one")
+    made.add_argument("--socket", default="", metavar="PATH", help="a Unix socket as well")
+    made.add_argument(
+        "--tls", nargs=2, default=("", ""), metavar=("CERT", "KEY"), help="PEM files for https"
+    )
+    made.add_argument("--token-file", type=Path, metavar="FILE", help="what who asks must know")
+    made.add_argument(
+        "--insecure", action="store_true", help="beyond this device without TLS and token"
+    )
+    return made
+
+
+def listening(options: argparse.Namespace) -> Listening:
+    token = ""
+    if options.token_file:
+        try:
+            token = options.token_file.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{options.token_file} cannot be read: {error}.", "Give a file with one line."
+            ) from error
+        if not token:
+            raise DataError(f"{options.token_file} is empty.", "Make one: openssl rand -hex 32.")
+    certificate, key = options.tls
+    return Listening(
+        options.host, options.port, options.socket, certificate, key, token, options.insecure
     )
 
 
-def serve(home: Home, host: str, port: int) -> None:
+def serve(home: Home, where: Listening) -> None:
     """Answer until a signal, a request to stop, or the end of the folder."""
-    shutil.rmtree(home.incoming, ignore_errors=True)  # uploads that a kill interrupted
+    where.check()
     agent = Agent(home)
-    with listening(agent, host, port) as server:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # in a thread: the handler may interrupt `wait` below while it holds the event's lock
-            signal.signal(number, lambda *_: threading.Thread(target=server.stopped.set).start())
-        agent.start()
-        folder = os.stat(home.root)  # noqa: PTH116 - compared with samestat
-        while not server.stopped.wait(LOOK_S):
-            if not same(home.root, folder):
-                log.warning("%s is gone", home.root)
-                break
+    server = Server(agent, where)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # in a thread: the handler may interrupt `wait` below while it holds the event's lock
+        signal.signal(number, lambda *_: threading.Thread(target=server.stopped.set).start())
+    server.start()
+    try:
+        Running(pid=os.getpid(), url=server.url).save(home.root)
+    except StorageError as error:  # who knows the port reaches us all the same
+        log.error("%s %s", error, error.hint)
+    log.info("listening at %s", server.url)
+    if not where.is_local and where.insecure:
+        log.warning("--insecure: anybody who reaches %s can use this device", where.host)
+    agent.start()
+    notify(READY, f"STATUS=listening at {server.url}")
+    if period := watchdog_s():
+        Pulse(SelfCheck(agent, server), period).start()
+    folder = os.stat(home.root)  # noqa: PTH116 - compared with samestat
+    while not server.stopped.wait(LOOK_S):
+        if not same(home.root, folder):
+            log.warning("%s is gone", home.root)
+            break
+    notify(STOPPING)
+    server.close()
     try:
         agent.close()
     except StorageError as error:
@@ -86,28 +117,6 @@ def same(path: Path, was: os.stat_result) -> bool:
         return os.path.samestat(path.stat(), was)
     except OSError:
         return False
-
-
-@contextmanager
-def listening(agent: Agent, host: str, port: int) -> Iterator[Server]:
-    if not host:  # the system would take it for every network
-        raise DeviceError("There is no address to listen at.", "Say --host 0.0.0.0 for all.")
-    try:
-        server = Server(agent, host, port)
-    # a host that is no name is a ValueError or TypeError, a port out of range an OverflowError
-    except (OSError, OverflowError, TypeError, ValueError) as error:
-        raise DeviceError(
-            f"Cannot listen at {host}:{port}: {error}.", "Choose another port, or 0 for a free one."
-        ) from error
-    with server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True)
-        thread.start()
-        Running(pid=os.getpid(), url=server.url).save(agent.home.root)
-        log.info("listening at %s", server.url)
-        try:
-            yield server
-        finally:
-            server.shutdown()
 
 
 if __name__ == "__main__":

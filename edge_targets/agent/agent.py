@@ -1,32 +1,44 @@
-"""The agent without its network: answers, installs, reports."""
+"""The agent without its network: answers, installs, keeps watch, reports."""
 
 import logging
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_targets.agent.current import Current
 from edge_targets.agent.health import health
 from edge_targets.agent.home import Home
-from edge_targets.agent.protocol import answer, metadata, read_request
-from edge_targets.agent.updater import Updater
+from edge_targets.agent.journal import tail
+from edge_targets.agent.puller import Puller
+from edge_targets.agent.served import EmptyError, Served
+from edge_targets.agent.slots import Slots
+from edge_targets.agent.updater import Fallen, Updater
 from edge_targets.agent.uplink import Uplink
-from edge_targets.runtime.contract import Manifest
-from edge_targets.runtime.errors import DeviceError, EdgeError, UnknownNameError
-from edge_targets.runtime.predictor import Predictor
+from edge_targets.agent.warden import LastUpdate, Warden
+from edge_targets.runtime.contract import Manifest, Tensor
+from edge_targets.runtime.errors import DeviceError, EdgeError, StorageError
 from edge_targets.runtime.spool import Spool
+
+__all__ = ["Agent", "BusyError", "EmptyError", "Installed", "Prediction", "RolledBack"]
 
 log = logging.getLogger(__name__)
 
-
-class EmptyError(DeviceError):
-    """No model is served yet."""
+LONGEST_PAUSE_S = 1.0  # after a prediction, while the device is too hot
 
 
 class BusyError(DeviceError):
     """What was asked for is being done for somebody else."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a version of a model answered."""
+
+    manifest: Manifest
+    outputs: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,15 @@ class Installed:
     golden_difference: float
 
 
+@dataclass(frozen=True)
+class RolledBack:
+    """What POST /v1/rollback answers: the version that is served again, and the one that is not."""
+
+    name: str
+    version: str
+    refused: str
+
+
 class Agent:
     """One root folder at work; calls may come from several threads."""
 
@@ -46,66 +67,186 @@ class Agent:
         self.began = time.monotonic()
         self.samples = 0
         self.counting = threading.Lock()
+        self.cooling = threading.Lock()
         self.installing = threading.Lock()
         self.updater = Updater(home)
-        self.spool = Spool(home.spool)
-        if self.spool.set_aside:
-            log.error("the spool was damaged; it lies in %s", self.spool.set_aside)
-        self.current = Current(self.updater.start())
-        self.uplink = Uplink(home, self.current, self.spool)
+        self.spool = open_spool(home.spool)
+        self.served = Served(self.updater.start())
+        self.uplink = Uplink(home, self.served, self.spool)
+        self.warden = Warden(self.updater, self.served, self.uplink)
+        self.puller = Puller(home, self._install_pulled)
 
     def start(self) -> None:
         self.uplink.start()
+        self.warden.start()
+        self.puller.start()
 
     def close(self) -> None:
-        """Leave the last window in the spool; running requests finish first."""
+        """Leave the last windows in the spool; running requests finish first."""
+        self.puller.stop()
+        self.warden.stop()
         self.uplink.stop()
-        self.uplink.keep(self.current.swap(None))
+        for manifest in self.models():
+            self.uplink.keep(self.served.drop(manifest.name))
         self.spool.close()
 
-    @property
-    def manifest(self) -> Manifest | None:
-        predictor = self.current.predictor
-        return predictor.manifest if predictor else None
+    def models(self) -> tuple[Manifest, ...]:
+        """What is served, by name."""
+        return self.served.manifests()
 
-    def infer(self, name: str, version: str | None, body: bytes) -> dict[str, Any]:
-        """Answer a request of the Open Inference Protocol."""
-        with self.current.use() as predictor:
-            manifest = _served(predictor, name, version).manifest
-            request = read_request(body, manifest)
-            assert predictor is not None
-            outputs = predictor.predict(request.inputs, request.counted)
+    def manifest(self, name: str, version: str | None = None) -> Manifest:
+        """Of a served model.
+
+        Raises:
+            EmptyError: none is served.
+            UnknownNameError: another one is, or another version.
+        """
+        return self.served.find(name, version).manifest
+
+    def predict(
+        self,
+        name: str,
+        version: str | None,
+        inputs: Mapping[str, Tensor],
+        counted: bool = True,
+    ) -> Prediction:
+        """Outputs for a whole batch, from one version, however often it is swapped meanwhile.
+
+        A device that is too hot takes one request at a time, and rests after each as long as it
+        took: that halves the load at least.
+
+        Raises:
+            EmptyError, UnknownNameError: as for `manifest`.
+            IntegrityError: the inputs do not fit the model.
+        """
+        hot = self.warden.hot
+        with self.cooling if hot else nullcontext(), self.served.use(name, version) as live:
+            began = time.monotonic()
+            outputs = live.predict(inputs, counted)
+            manifest = live.manifest
+            if hot:
+                time.sleep(min(LONGEST_PAUSE_S, time.monotonic() - began))
+        if counted:
             items = next(iter(outputs.values())).shape[0]
-        with self.counting:
-            self.samples += items * request.counted
-        return answer(manifest, request, outputs)
-
-    def metadata(self, name: str, version: str | None) -> dict[str, Any]:
-        return metadata(_served(self.current.predictor, name, version).manifest)
+            with self.counting:
+                self.samples += items
+        return Prediction(manifest, outputs)
 
     def install(self, file: Path) -> Installed:
-        """Install a package and serve it; the caller holds `installing`."""
-        installed = self.updater.install(file)
-        self.uplink.keep(self.current.swap(installed.predictor))
-        manifest = installed.predictor.manifest
-        return Installed(manifest.name, manifest.version, installed.golden_difference)
+        """Install a package and serve it, on probation; the caller holds `installing`.
+
+        Raises:
+            IntegrityError, UnsupportedError, StorageError, DeviceError: the one before stays.
+        """
+        return self._install(file, asked=True)
+
+    def _install(self, file: Path, asked: bool) -> Installed:
+        """Only what somebody asked for may be a version that was rolled back before.
+
+        What is served already is left as it is: a second flip would cost the way back.
+        """
+        try:
+            if same := self.updater.is_active(file):
+                predictor = self.served.find(same.name, same.version).predictor
+                return Installed(same.name, same.version, predictor.replay())
+            with self.updater.prepared(file, asked) as fresh, self.warden.changing:
+                self.updater.commit(fresh)
+                self.warden.begin(fresh.predictor)
+        except EdgeError as error:
+            self.warden.told(LastUpdate.now("failed", why=f"{error} {error.hint}".strip()))
+            raise
+        manifest = fresh.predictor.manifest
+        self.warden.told(LastUpdate.now("installed", manifest.name, manifest.version))
+        return Installed(manifest.name, manifest.version, fresh.golden_difference)
+
+    def rollback(self, name: str = "") -> RolledBack:
+        """Serve the version before; without a name that of the only model.
+
+        Raises:
+            EmptyError, UnknownNameError: no such model, or a name is needed.
+            DeviceError, StorageError: there is none, or it cannot be made lasting: all stays.
+        """
+        name = self._only(name)
+        with self.warden.changing:
+            fallen: Fallen = self.updater.roll_back(name, "by hand")
+            self.warden.fall_back(fallen)
+        assert fallen.predictor is not None
+        return RolledBack(name, fallen.predictor.manifest.version, fallen.manifest.version)
+
+    def _only(self, name: str) -> str:
+        names = [manifest.name for manifest in self.models()]
+        if not name and len(names) > 1:
+            raise DeviceError(
+                f"This device serves {len(names)} models.", f"Say which: {', '.join(names)}."
+            )
+        return name or self.served.find(*names[:1] or [""]).manifest.name
+
+    def remove(self, name: str) -> None:
+        """Serve that model no more, and free its room.
+
+        Raises:
+            UnknownNameError: there is none of that name.
+            StorageError: the disk does not take it; it is served as before.
+        """
+        with self.warden.changing:
+            self.updater.remove(name)
+            self.warden.forget(name)
+        self.warden.told(LastUpdate.now("removed", name))
 
     def bench(self, file: Path, threads: int) -> dict[str, Any]:
         """Time a package without serving it; the caller holds `installing`."""
         return {**self.updater.bench(file, threads), "threads": threads}
 
+    def pull(self) -> None:
+        """Look for an update now."""
+        self.puller.wake()
+
+    def _install_pulled(self, file: Path) -> None:
+        with self.installing:
+            self._install(file, asked=False)
+
+    def logs(self, lines: int) -> list[str]:
+        """The last lines of the log, the latest last."""
+        return tail(self.home.log, lines)
+
     def status(self) -> dict[str, Any]:
-        manifest = self.manifest
+        manifests = self.models()
+        first = manifests[0] if manifests else None
+        last = self.warden.last_update
         return {
             "device": self.uplink.settings.device,
-            "state": "ready" if manifest else "empty",
-            "model": manifest.name if manifest else "",
-            "version": manifest.version if manifest else "",
+            "state": "ready" if first else "empty",
+            "model": first.name if first else "",
+            "version": first.version if first else "",
+            "models": [self._model(manifest) for manifest in manifests],
             "samples": self.samples,
             "pending": self._count("pending"),
             "dropped": self._count("dropped"),
             "uptime_s": round(time.monotonic() - self.began, 3),
             "health": health(self.home.root),
+            "hot": self.warden.hot,
+            "throttled": self.warden.throttled,
+            "last_update": last.to_json() if last else None,
+            "last_look": self._last_look(),
+            "faults": self.home.faults(),
+        }
+
+    def _last_look(self) -> dict[str, str] | None:
+        """What the latest look for an update gave; null before the first."""
+        found = self.puller.last
+        return {"state": found.state, "error": found.error, "hint": found.hint} if found else None
+
+    def _model(self, manifest: Manifest) -> dict[str, Any]:
+        slots = Slots(self.home.models / manifest.name)
+        pointer, before = slots.pointer, slots.manifest(slots.fallback)
+        left_s = self.warden.left_s(manifest.name) if pointer.probation else None
+        return {
+            "name": manifest.name,
+            "version": manifest.version,
+            "format": manifest.format,
+            "probation": None if left_s is None else {"left_s": round(left_s, 1)},
+            "previous": before.version if before else "",
+            "refused": list(pointer.refused),
         }
 
     def _count(self, what: str) -> int | None:
@@ -117,12 +258,13 @@ class Agent:
             return None
 
 
-def _served(predictor: Predictor | None, name: str, version: str | None) -> Predictor:
-    if predictor is None:
-        raise EmptyError("This device serves no model yet.", "Deploy a package to it.")
-    manifest = predictor.manifest
-    if name != manifest.name:
-        raise UnknownNameError("model", name, [manifest.name])
-    if version not in (None, manifest.version):
-        raise UnknownNameError("version", str(version), [manifest.version])
-    return predictor
+def open_spool(path: Path) -> Spool:
+    """The spool; one in memory where the disk takes nothing: what is seen is sent all the same."""
+    try:
+        spool = Spool(path)
+    except StorageError as error:
+        log.error("%s Telemetry is kept in memory. %s", error, error.hint)
+        return Spool(Path(":memory:"))
+    if spool.set_aside:
+        log.error("the spool was damaged; it lies in %s", spool.set_aside)
+    return spool

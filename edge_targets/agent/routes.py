@@ -1,157 +1,141 @@
-"""Which address means what."""
+"""Which address means what, and what body it takes.
 
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, Any, Protocol
-from urllib.parse import unquote, urlsplit
+A route is *quick* (answered on the server's thread), an *infer* (through the batcher), *slow* (on
+a thread of its own) or an *upload* (slow, and reads its body itself).
+"""
 
-from edge_targets.agent.agent import Agent, BusyError, EmptyError
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from edge_targets.agent import handlers
+from edge_targets.agent.http1 import BINARY, JSON, Head, Problem
+from edge_targets.agent.protocol import HEADER
+from edge_targets.agent.service import Service
 from edge_targets.package import MAX_FILE
-from edge_targets.runtime.durable import storing
-from edge_targets.runtime.errors import EdgeError, StorageError, UnknownNameError
 
-MAX_INFER = 16 << 20  # bytes: 100 photographs of 224 x 224 as JSON
+MAX_BINARY = 16 << 20  # bytes: 27 photographs of 224 x 224 as float32
+MAX_JSON = 8 << 20  # bytes: JSON takes up to ten times its size in memory
 MAX_COMMAND = 4 << 10  # bytes
-MOST_THREADS = 64  # more cores than a device has
-VERSION = "0.3.0"
 
 
-class Problem(Exception):  # noqa: N818 - becomes an answer
-    """A request that is not answered as asked; `status` is the HTTP status."""
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a request asks for.
 
-    def __init__(self, status: int, message: str, hint: str = "", kind: str = "request") -> None:
-        super().__init__(message)
-        self.status = status
-        self.hint = hint
-        self.kind = kind
+    Attributes:
+        words: of its address, for `handle`.
+        takes: the type of its body; empty for none.
+        limit: bytes of its body.
+        may_lack: whether the body, or its type, may be missing.
+    """
 
-    def to_json(self) -> dict[str, Any]:
-        return {"error": str(self), "hint": self.hint, "kind": self.kind}
+    kind: Literal["quick", "slow", "upload", "infer"]
+    handle: Callable[..., Any]
+    words: tuple[str, ...] = ()
+    takes: str = ""
+    limit: int = 0
+    may_lack: bool = False
 
-
-STATUSES: tuple[tuple[type[EdgeError], int], ...] = (
-    (EmptyError, 503),
-    (BusyError, 503),
-    (UnknownNameError, 404),
-    (StorageError, 507),
-    (EdgeError, 400),
-)
-
-
-def problem_of(error: Exception) -> Problem:
-    """How an error is answered; one that is no `EdgeError` is our bug."""
-    if isinstance(error, Problem):
-        return error
-    for family, status in STATUSES:
-        if isinstance(error, family):
-            return Problem(status, str(error), error.hint, error.kind)
-    return Problem(500, "The agent failed at this request.", "See agent.log on the device.", "bug")
-
-
-class Body(Protocol):
-    """How a route reads what was sent."""
-
-    def json_body(self, limit: int) -> AbstractContextManager[bytes]: ...
-
-    def copy_body(self, limit: int, path: Path, out: IO[bytes]) -> None: ...
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request on its way to an answer."""
-
-    method: str
-    path: str
-    body: Body
-    agent: Agent
-    stopped: threading.Event
-
-    def need(self, method: str) -> None:
-        if self.method != method:
-            raise Problem(405, f"{self.path[:80]} takes {method} only.")
+    def length(self, head: Head) -> int:
+        """Bytes of the body that belongs to this, its type checked."""
+        if not self.takes:
+            return 0
+        limit, takes = self.limit, self.takes
+        if self.kind == "infer" and HEADER.lower() in head.headers:
+            limit, takes = MAX_BINARY, BINARY
+        given = head.first("content-type").partition(";")[0].strip().lower()
+        # no page of another site sends one of these types, or our header, unless we allow it to;
+        # where the type may lack, its Origin gives it away
+        if given != takes and not (given == "" and self.may_lack):
+            raise Problem(415, f"The body must be {takes}.")
+        if head.first("content-encoding").lower() not in ("", "identity"):
+            raise Problem(415, "Compressed bodies are not taken.", "Send it as it is.")
+        if head.length is None:
+            if self.may_lack and self.kind != "infer":
+                return 0
+            raise Problem(411, "Content-Length is missing.", "Send the body in one piece.")
+        if head.length > limit:
+            raise Problem(413, f"The body has {head.length} bytes; {limit} are taken.")
+        return head.length
 
 
-def answer_to(call: Call) -> dict[str, Any]:
-    """The answer's JSON."""
-    words = [unquote(word) for word in urlsplit(call.path).path.strip("/").split("/")]
+@lru_cache(maxsize=64)  # a client repeats its headers with every request
+def route(head: Head) -> tuple[Action, int]:
+    """What a request asks for, and the bytes of its body.
+
+    Raises:
+        Problem: there is nothing there, or the body cannot be taken.
+    """
+    action = find(head.method, head.target)
+    return action, action.length(head)
+
+
+def find(method: str, target: str) -> Action:
+    """The route of an address.
+
+    Raises:
+        Problem: 404, 405 or 501.
+    """
+    if method not in ("GET", "POST"):
+        raise Problem(501, f"{method} is not done here.")
+    path, _, query = target.partition("?")
+    words = tuple(unquote(word) for word in path.strip("/").split("/"))
+    wanted, action = match(words, query, path)
+    if method != wanted:
+        raise Problem(405, f"{path[:80]} takes {wanted} only.")
+    return action
+
+
+def match(words: tuple[str, ...], query: str, path: str) -> tuple[str, Action]:
+    """The method and the route of an address."""
     match words:
-        case ["v2"]:
-            call.need("GET")
-            return {"name": "sanderling", "version": VERSION, "extensions": []}
-        case ["v2", "health", "live"]:
-            call.need("GET")
-            return {"live": True}
-        case ["v2", "health", "ready"]:
-            call.need("GET")
-            return {"ready": call.agent.manifest is not None}
-        case ["v2", "models", name, "versions", version, *rest]:
-            return model(call, name, version, rest)
-        case ["v2", "models", name, *rest]:
-            return model(call, name, None, rest)
-        case ["v1", "status"]:
-            call.need("GET")
-            return call.agent.status()
-        case ["v1", "package"]:
-            call.need("POST")
-            with uploaded(call) as path:
-                return asdict(call.agent.install(path))
-        case ["v1", "bench", threads]:
-            call.need("POST")
-            with uploaded(call) as path:
-                return call.agent.bench(path, thread_count(threads))
-        case ["v1", "flush"]:
-            call.need("POST")
-            with call.body.json_body(MAX_COMMAND):
-                return {"pending": call.agent.uplink.flush()}
-        case ["v1", "stop"]:
-            call.need("POST")
-            with call.body.json_body(MAX_COMMAND):
-                call.stopped.set()
-            return {"stopping": True}
-    raise Problem(404, f"There is nothing at {call.path[:80]}.", "See GET /v2.")
+        case ("",):
+            return "GET", Action("slow", handlers.page)
+        case ("v2",):
+            return "GET", Action("quick", handlers.server)
+        case ("v2", "health", "live"):
+            return "GET", Action("quick", handlers.live)
+        case ("v2", "health", "ready"):
+            return "GET", Action("quick", handlers.ready)
+        case ("v2", "repository", "index"):
+            return "POST", Action(
+                "quick", handlers.repository, (), JSON, MAX_COMMAND, may_lack=True
+            )
+        case ("v2", "models", name, "versions", version, *rest) if version:
+            return model((name, version), rest, path)
+        case ("v2", "models", name, *rest):
+            return model((name, ""), rest, path)
+        case ("v1", "status"):
+            return "GET", Action("slow", handlers.status)
+        case ("v1", "logs"):
+            return "GET", Action("slow", handlers.logs, (query,))
+        case ("v1", "package"):
+            return "POST", Action("upload", handlers.package, (), BINARY, MAX_FILE)
+        case ("v1", "package", digest):
+            return "POST", Action("slow", handlers.uploaded_package, (digest,), JSON, MAX_COMMAND)
+        case ("v1", "incoming", digest):
+            return "GET", Action("slow", handlers.incoming_size, (digest,))
+        case ("v1", "incoming", digest, offset):
+            return "POST", Action(
+                "upload", handlers.incoming_piece, (digest, offset), BINARY, MAX_FILE
+            )
+        case ("v1", "bench", threads):
+            return "POST", Action("upload", handlers.bench, (threads,), BINARY, MAX_FILE)
+        case ("v1", ("flush" | "stop" | "pull" | "rollback" | "remove") as verb):
+            kind: Literal["quick", "slow"] = "quick" if verb == "stop" else "slow"
+            return "POST", Action(kind, handlers.COMMANDS[verb], (), JSON, MAX_COMMAND)
+    raise Problem(404, f"There is nothing at {path[:80]}.", "See GET /v2.")
 
 
-def model(call: Call, name: str, version: str | None, rest: list[str]) -> dict[str, Any]:
+def model(words: tuple[str, str], rest: list[str], path: str) -> tuple[str, Action]:
     match rest:
         case []:
-            call.need("GET")
-            return call.agent.metadata(name, version)
+            return "GET", Action("quick", handlers.model_metadata, words)
         case ["ready"]:
-            call.need("GET")
-            call.agent.metadata(name, version)
-            return {"name": name, "ready": True}
+            return "GET", Action("quick", handlers.model_ready, words)
         case ["infer"]:
-            call.need("POST")
-            with call.body.json_body(MAX_INFER) as body:
-                return call.agent.infer(name, version, body)
-    raise Problem(404, f"There is nothing at {call.path[:80]}.", "See GET /v2.")
-
-
-@contextmanager
-def uploaded(call: Call) -> Iterator[Path]:
-    """The body as a package file, gone after the block; one upload at a time."""
-    agent = call.agent
-    if not agent.installing.acquire(blocking=False):
-        raise BusyError("Another package is being installed.", "Try again when it is done.")
-    try:
-        folder = agent.home.incoming
-        with storing(folder):
-            folder.mkdir(exist_ok=True)
-            # without a buffer: one that could not be written would fail once more at the close
-            file = tempfile.NamedTemporaryFile(dir=folder, suffix=".sndl", buffering=0)  # noqa: SIM115
-        with file:
-            path = Path(file.name)
-            call.body.copy_body(MAX_FILE, path, file)
-            yield path
-    finally:
-        agent.installing.release()
-
-
-def thread_count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_THREADS):
-        raise Problem(400, f"{text[:20]!r} is no number of threads.", f"Use 1 to {MOST_THREADS}.")
-    return int(text)
+            return "POST", Action("infer", Service.infer, words, JSON, MAX_JSON, may_lack=True)
+    raise Problem(404, f"There is nothing at {path[:80]}.", "See GET /v2.")

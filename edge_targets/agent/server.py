@@ -1,263 +1,257 @@
-"""The agent's HTTP: bounded in bytes, time and connections, whoever is on the other side."""
+"""The agent's HTTP: one thread for all clients, bounded in bytes, time and connections.
 
-import io
-import ipaddress
-import json
+Requests are read, answered and written by one thread that waits for all sockets at once
+(`selectors`): on a board with four slow cores a thread for each client would spend more time on
+changing hands than on answers. What takes long (an installation, a benchmark, an upload, a slow
+model) has a thread of its own, so that serving never stops.
+"""
+
+import errno
 import logging
+import selectors
 import socket
-import socketserver
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import Any
 
-from edge_targets.agent.agent import Agent
-from edge_targets.agent.routes import Call, Problem, answer_to, problem_of
-from edge_targets.runtime.durable import storing
+from edge_targets.agent.access import Access, Listening, listen_tcp, listen_unix
+from edge_targets.agent.batching import Batching
+from edge_targets.agent.connection import Connection, State
+from edge_targets.agent.http1 import Answer, Problem
+from edge_targets.agent.limits import Limits
+from edge_targets.agent.service import Service
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 32  # a thread each
-MAX_IN_FLIGHT = 32 << 20  # bytes of bodies in memory, of all requests together
-HEAD_S = 30.0  # for a request line and headers to arrive; also how long a connection may idle
-BODY_S = 60.0  # for a body that is read into memory
-UPLOAD_S = 900.0  # for a package: 512 MiB over slow wireless
-WRITE_S = 30.0  # for an answer to be taken
-CHUNK = 256 << 10  # bytes
+MOST_ACCEPTED = 32  # at once: those who are here already want answers too
+MOST_SLOW = 8  # slow requests at work
+SWEEP_S = 0.5  # between two looks at deadlines
+SWITCH_S = 5e-4  # an installation in another thread keeps the interpreter so long, not 5 ms
+GRACE_S = 5.0  # for requests at work when the agent ends
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 23\r\nConnection: close\r\n\r\n" + (
     b'{"error": "I am busy."}'
 )
-JSON, BINARY = "application/json", "application/octet-stream"
 
 
-class Timed(io.RawIOBase):
-    """Reads a socket until a deadline: a sender that dribbles is cut off like a silent one."""
+class Server:
+    """Listens for one agent. `stopped` is set when a client asks the agent to end.
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.deadline = time.monotonic() + HEAD_S
+    Raises:
+        DeviceError: it cannot listen there, or must not.
+    """
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the request took too long")
-        self.connection.settimeout(left)
-        return self.connection.recv_into(buffer)
-
-
-class Server(ThreadingHTTPServer):
-    """Listens for one agent. `stopped` is set when a client asks the agent to end."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, agent: Agent, host: str, port: int) -> None:
-        self.agent = agent
+    def __init__(
+        self,
+        agent: Any,
+        listening: Listening = Listening(),  # noqa: B008 - frozen
+        batching: Batching = Batching(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        listening.check()
+        self.listening = listening
+        self.limits = limits
+        self.access = Access(listening)
         self.stopped = threading.Event()
-        self.free = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self.in_flight = 0
-        self.reserving = threading.Lock()
-        self.names = {"localhost", host.lower()}
-        with suppress(OSError):
-            own = socket.gethostname().lower()
-            self.names |= {own, f"{own}.local"}
-        if ":" in host:
-            self.address_family = socket.AF_INET6
-        super().__init__((host, port), Handler)
+        self.tls = listening.tls()
+        self.blocked: tuple[type[OSError], ...] = (BlockingIOError, InterruptedError)
+        if self.tls:
+            import ssl
 
-    def server_bind(self) -> None:
-        # not HTTPServer's, which looks our name up in DNS: that can take long on a device
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+            self.blocked = (*self.blocked, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+        self.service = Service(agent, self.stopped, self.aside, batching)
+        self.batcher = self.service.batcher
+        self.connections: set[Connection] = set()
+        self.in_flight = 0
+        self.slow = 0
+        self.now = time.monotonic()
+        self.swept = self.now
+        self.ending = False
+        self.posted: deque[Callable[[], None]] = deque()
+        self.thread = threading.Thread(target=self.run, name="serving", daemon=True)
+        self.listeners = [listen_tcp(listening)]
+        try:
+            if listening.socket:
+                self.listeners.append(listen_unix(Path(listening.socket)))
+            self.waker, self.woken = socket.socketpair()
+        except BaseException:
+            for listener in self.listeners:
+                listener.close()
+            raise
+        self.waker.setblocking(False)
+        self.woken.setblocking(False)
+        self.address: tuple[Any, ...] = self.listeners[0].getsockname()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.woken, selectors.EVENT_READ, self.wake_up)
+        self.listen()
 
     @property
     def url(self) -> str:
-        host, port = self.server_address[:2]
-        host = str(host)
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        host, port = str(self.address[0]), self.address[1]
+        return f"{self.access.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self.free.acquire(blocking=False):
-            super().process_request(request, client_address)
-            return
-        with suppress(OSError):
-            request.settimeout(1)
-            request.sendall(BUSY)
-        self.shutdown_request(request)
+    def start(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
+        self.thread.start()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def close(self) -> None:
+        """Take no more connections, finish the requests at work, and end."""
+        self.post(self.wind_up)
+        if self.thread.is_alive():
+            self.thread.join(GRACE_S + 2)
+        else:
+            self.run()
+
+    # ---- the loop
+
+    def run(self) -> None:
+        while not (self.ending and self.is_done()):
+            events = self.selector.select(self.pause_s())
+            self.now = time.monotonic()
+            for key, mask in events:
+                self.guard(key.data, mask)
+            while self.posted:
+                self.guard(self.posted.popleft())
+            self.batcher.flush()
+            if self.now - self.swept > SWEEP_S:
+                self.sweep()
+        for connection in list(self.connections):
+            connection.end()
+        self.selector.close()
+        self.waker.close()
+        self.woken.close()
+
+    def pause_s(self) -> float | None:
+        due = self.batcher.due_s()
+        if due is not None:
+            return due
+        return SWEEP_S if self.connections or self.ending or len(self.paused) else None
+
+    def guard(self, call: Callable[..., None], *words: Any) -> None:
+        """One client's bad luck, even by our fault, must not end the others."""
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.free.release()
+            call(*words)
+        except Exception:
+            log.exception("a connection failed")
+            if isinstance(owner := getattr(call, "__self__", None), Connection):
+                owner.end()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("connection of %s ended: %s", client_address, sys.exc_info()[1])
+    def sweep(self) -> None:
+        self.swept = self.now
+        for connection in [each for each in self.connections if each.deadline < self.now]:
+            self.guard(connection.expire)
+        self.listen()
 
-    def reserve(self, size: int) -> None:
-        with self.reserving:
-            if self.in_flight + size > MAX_IN_FLIGHT:
-                raise Problem(503, "Too many large requests at once.", "Try again in a moment.")
-            self.in_flight += size
+    def is_done(self) -> bool:
+        at_work = any(each.state in (State.WORK, State.WRITE) for each in self.connections)
+        return not at_work or self.now > self.ends
 
-    def release(self, size: int) -> None:
-        with self.reserving:
-            self.in_flight -= size
+    def wind_up(self) -> None:
+        self.ending, self.ends = True, time.monotonic() + GRACE_S
+        for listener in self.listeners:
+            with suppress(KeyError):
+                self.selector.unregister(listener)
+            listener.close()
+        if self.listening.socket:
+            Path(self.listening.socket).unlink(missing_ok=True)
 
-    def knows(self, host: str) -> bool:
-        """Whether a Host header means this device.
+    # ---- other threads
 
-        A page of another site can make its own name point here (DNS rebinding), but then its
-        name is in the header; an address in digits, or our own name, cannot be its.
-        """
+    def post(self, call: Callable[[], None]) -> None:
+        """Have the server's thread call something soon."""
+        self.posted.append(call)
+        with suppress(OSError):  # full: it will wake up anyway
+            self.waker.send(b"\0")
+
+    def wake_up(self, mask: int) -> None:
+        with suppress(BlockingIOError):
+            self.woken.recv(4096)
+
+    def aside(self, work: Callable[[], Any], then: Callable[[Any], None]) -> bool:
+        """Run `work` on another thread, and `then` with its result or exception on ours."""
+
+        def run() -> None:
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - `then` gets it
+                result = error
+            self.post(lambda: then(result))
+
         try:
-            name = urlsplit(f"//{host}").hostname or ""
-            ipaddress.ip_address(name)
-        except ValueError:
-            return bool(host) and host.partition(":")[0].lower() in self.names
+            threading.Thread(target=run, daemon=True).start()
+        except RuntimeError:  # the system has no thread for us
+            return False
         return True
 
+    def slowly(self, work: Callable[[], Answer], then: Callable[[Any], None]) -> None:
+        """`aside`, for requests that may take long; there are only so many at once."""
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+        def after(result: Any) -> None:
+            self.slow -= 1
+            then(result)
 
-    server: Server
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "Sanderling", ""
-    disable_nagle_algorithm = True  # head and body are two writes
+        if self.slow >= MOST_SLOW:
+            raise Problem(503, "Too much is being done at once.", "Try again in a moment.")
+        self.slow += 1
+        if not self.aside(work, after):
+            self.slow -= 1
+            raise Problem(503, "No thread is free for this.", "Try again in a moment.")
 
-    def setup(self) -> None:
-        super().setup()
-        self.rfile.close()
-        self.timed = Timed(self.connection)
-        self.rfile = io.BufferedReader(self.timed)
+    # ---- bounds
 
-    def handle_one_request(self) -> None:
-        self.timed.deadline = time.monotonic() + HEAD_S
-        super().handle_one_request()
+    def reserve(self, size: int) -> None:
+        if self.in_flight + size > self.limits.in_flight:
+            raise Problem(503, "Too many large requests at once.", "Try again in a moment.")
+        self.in_flight += size
 
-    def do_GET(self) -> None:
-        self.respond("GET")
+    # ---- new connections
 
-    def do_POST(self) -> None:
-        self.respond("POST")
+    def listen(self) -> None:
+        self.paused: list[socket.socket] = []
+        if self.ending:
+            return
+        for listener in self.listeners:
+            with suppress(KeyError):  # it is there already
+                self.selector.register(
+                    listener, selectors.EVENT_READ, lambda mask, it=listener: self.accept(it)
+                )
 
-    def respond(self, method: str) -> None:
-        # a body that was not read to its end must not be taken for the next request
-        self.unread = "content-length" in self.headers or "transfer-encoding" in self.headers
+    def accept(self, listener: socket.socket) -> None:
+        for _ in range(MOST_ACCEPTED):
+            try:
+                link, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    log.warning("no connection can be taken now: %s", error)
+                    self.selector.unregister(listener)  # until the next sweep
+                    self.paused.append(listener)
+                    return
+                continue
+            self.welcome(link, listener.family != socket.AF_UNIX)
+
+    def welcome(self, link: socket.socket, over_tcp: bool) -> None:
+        link.setblocking(False)
+        if len(self.connections) >= self.limits.connections:
+            with suppress(OSError):
+                link.send(BUSY)
+                link.shutdown(socket.SHUT_WR)
+            link.close()
+            return
         try:
-            self.check_sender()
-            call = Call(method, self.path, self, self.server.agent, self.server.stopped)
-            status, content = 200, answer_to(call)
-            if content.get("ready") is False:
-                status = 503
-        except (TimeoutError, ConnectionError):
-            raise
-        except Exception as error:  # a client gets an answer whatever happens
-            problem = problem_of(error)
-            if problem.status == 500:
-                log.exception("%s %s", method, self.path)
-            status, content = problem.status, problem.to_json()
-        self.reply(status, content)
-
-    def check_sender(self) -> None:
-        """Refuse what a page of another site can send through a visitor's browser."""
-        hosts = self.headers.get_all("host", [])
-        if len(hosts) != 1 or not self.server.knows(hosts[0].strip()):
-            raise Problem(403, "The Host header does not name this device.", "Use its address.")
-        for origin in self.headers.get_all("origin", []):
-            if origin.lower() != f"http://{hosts[0].strip().lower()}":
-                raise Problem(403, f"Pages of {origin[:80]} may not use this device.")
-
-    def length(self, limit: int, content_type: str) -> int:
-        """The size of the body that comes, checked; its type too."""
-        given = (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
-        if given != content_type:
-            raise Problem(415, f"The body must be {content_type}.")
-        lengths = self.headers.get_all("content-length", [])
-        if not lengths or "transfer-encoding" in self.headers:
-            raise Problem(411, "Content-Length is missing.", "Send the body in one piece.")
-        [text, *more] = lengths
-        if more or not (text.isascii() and text.isdigit() and len(text) < 16):
-            raise Problem(400, "Content-Length is not a number.")
-        if int(text) > limit:
-            raise Problem(413, f"The body has {text} bytes; {limit} are taken.")
-        return int(text)
-
-    @contextmanager
-    def json_body(self, limit: int) -> Iterator[bytes]:
-        """The whole body; its bytes count as in flight while the block runs."""
-        size = self.length(limit, JSON)
-        self.server.reserve(size)
-        try:
-            self.timed.deadline = time.monotonic() + BODY_S
-            body = self.rfile.read(size)
-            if len(body) < size:
-                raise ConnectionAbortedError("the sender hung up")
-            self.unread = False
-            yield body
-        finally:
-            self.server.release(size)
-
-    def copy_body(self, limit: int, path: Path, out: IO[bytes]) -> None:
-        """The whole body, into the file `path`, open as `out` without a buffer."""
-        left = self.length(limit, BINARY)
-        self.timed.deadline = time.monotonic() + UPLOAD_S
-        while left:
-            chunk = self.rfile.read(min(CHUNK, left))
-            if not chunk:
-                raise ConnectionAbortedError("the sender hung up")
-            view = memoryview(chunk)
-            with storing(path):
-                while view:  # a write without a buffer may take a part only
-                    view = view[out.write(view) :]
-            left -= len(chunk)
-        self.unread = False
-
-    def reply(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-        self.connection.settimeout(WRITE_S)
-        if self.unread or status in (403, 411) or self.server.stopped.is_set():
-            self.close_connection = True
-        self.send_response(status)
-        self.send_header("Content-Type", JSON)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
-        if self.unread:
-            self.drain()
-
-    def drain(self) -> None:
-        """Take a little of what still comes: a close at once could destroy our answer."""
-        self.timed.deadline = time.monotonic() + 1.0
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            for _ in range(64):
-                if not self.rfile.read1(CHUNK):
-                    break
-
-    def send_error(
-        self,
-        code: int,
-        message: str | None = None,
-        explain: str | None = None,
-    ) -> None:
-        """What the base class refuses: a request line or headers that cannot be read."""
-        self.unread = True
-        self.close_connection = True
-        self.request_version = "HTTP/1.1"  # what came had none; the answer needs a head
-        self.reply(code, Problem(code, message or "The request cannot be read.").to_json())
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        log.debug("%s %s", self.client_address[0], format % args)
+            if over_tcp:
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.tls:
+                    link = self.tls.wrap_socket(
+                        link, server_side=True, do_handshake_on_connect=False
+                    )
+            self.connections.add(
+                Connection(self, link, over_tcp, over_tcp and self.tls is not None)
+            )
+        except OSError:
+            link.close()

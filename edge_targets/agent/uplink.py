@@ -6,8 +6,8 @@ import threading
 import time
 from dataclasses import replace
 
-from edge_targets.agent.current import Current
-from edge_targets.agent.home import Home, Settings
+from edge_targets.agent.home import Home
+from edge_targets.agent.served import Served
 from edge_targets.runtime.contract import Record
 from edge_targets.runtime.errors import DataError, DeviceError, EdgeError, StorageError
 from edge_targets.runtime.spool import Spool, Waiting
@@ -25,12 +25,12 @@ UNREADABLE = {400, 413, 415, 422}  # the collector will say the same to the same
 class Uplink(threading.Thread):
     """Runs until `stop`; a record is forgotten when the collector has acknowledged its id."""
 
-    def __init__(self, home: Home, current: Current, spool: Spool) -> None:
+    def __init__(self, home: Home, served: Served, spool: Spool) -> None:
         super().__init__(name="uplink", daemon=True)
         self.home = home
-        self.current = current
+        self.served = served
         self.spool = spool
-        self.settings = Settings.load(home.root)
+        self.settings = home.settings()
         self.unsaved: list[Record] = []
         self.lost = 0
         self.limit = BATCH
@@ -67,19 +67,19 @@ class Uplink(threading.Thread):
     def refresh(self) -> None:
         """Read the settings again; faulty ones leave those we have."""
         try:
-            self.settings = Settings.load(self.home.root)
+            self.settings = self.home.settings()
         except (EdgeError, OSError) as error:
             log.warning("settings: %s", error)
 
     def close_window(self) -> None:
         with self.keeping:
-            self.keep(self.current.close_window())
+            self.keep(*self.served.close_windows())
 
-    def keep(self, record: Record | None) -> None:
-        """Spool a closed window; while the disk is full, memory holds the latest."""
+    def keep(self, *records: Record | None) -> None:
+        """Spool closed windows; while the disk is full, memory holds the latest."""
         with self.keeping:
-            if record is not None:
-                self.unsaved.append(replace(record, device=self.settings.device))
+            device = self.settings.device
+            self.unsaved += [replace(record, device=device) for record in records if record]
             while self.unsaved:
                 try:
                     self.spool.add(self.unsaved[0])

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, NoReturn
 import edge_targets
 from edge_targets.package import unpack, verify
 from edge_targets.package.archive import archive
-from edge_targets.places.facts import Facts, Rates
+from edge_targets.places.facts import Facts
 from edge_targets.places.folders import check_folder, folder_at
+from edge_targets.places.rates import FLOAT, INT8, Macs, Rates, Work, usual_speed
 from edge_targets.places.target import Deployment, Place, Status, Target
 from edge_targets.runtime.contract import SCHEMA, FileFact, Manifest, plain
 from edge_targets.runtime.durable import storing, sync_folder
@@ -31,15 +32,16 @@ PROVING = "proving"  # of its folders: the page that `sanderling verify` drives;
 INDEX = "bundle.json"  # also tells which files of a folder are ours
 BEGUN = ".bundling-"  # in the name of a working folder beside the bundle
 
-# MobileNetV2 (300 million multiply-accumulate operations, Sandler et al. 2018, arXiv:1801.04381)
-# in onnxruntime-web on a laptop, one thread: 35 ms in float, 48 ms in int8, which it emulates
+# MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) in onnxruntime-web on a laptop, one thread: 35
+# ms in float, 48 ms in int8, which it emulates
+MACS, NONE = Macs(window=10.8e6, point=281e6, depth=20.7e6), Macs()
+FLOATS = Work(MACS, NONE, values=15e6, weight_bytes=14e6, operators=66)
+IN_INT8 = Work(NONE, MACS, values=15e6, weight_bytes=3.5e6, operators=66)
 RATES = Rates(
-    float_macs=300e6 / 35e-3,
-    int8_macs=300e6 / 48e-3,
-    bytes_per_s=4e9,
-    parallel=0.4,  # two threads bring 1.3 to 1.5 times at best
-    operator_s=5e-6,
-    call_s=100e-6,  # from JavaScript into WebAssembly and back
+    {
+        (FLOAT, 1): usual_speed(FLOAT, FLOATS, 35e-3),
+        (INT8, 1): usual_speed(INT8, IN_INT8, 48e-3),
+    },
     engines={"onnx": 1.0},
     off=3.0,  # phones and laptops are that far apart
     source="MobileNetV2 in onnxruntime-web on a laptop",

@@ -3,15 +3,20 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edge_targets.agent.home import Home, Settings, TrustedKeys, child_environment
+from edge_targets.agent.journal import tail
+from edge_targets.enrolment.plan import ROOT
+from edge_targets.enrolment.upkeep import changed
 from edge_targets.places.agents import AgentTarget
 from edge_targets.places.facts import Facts
 from edge_targets.places.folders import check_folder, folder_at
 from edge_targets.places.target import Place
+from edge_targets.runtime.durable import replace_file
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job
 from edge_targets.transport import Local, get_json
@@ -51,6 +56,24 @@ class Simulator(AgentTarget):
                 wait_for_end(home)
         return start(home, job)
 
+    def logs(self, place: Place, lines: int) -> tuple[str, ...]:
+        if "://" in place.address or self.find(place):
+            return super().logs(place, lines)
+        return tuple(tail(home_of(place).log, lines))  # of an agent that does not run
+
+    def configure(self, place: Place, changes: Mapping[str, Any], root: bytes, job: Job) -> None:
+        if "://" in place.address:
+            super().configure(place, changes, root, job)
+            return
+        home = home_of(place)
+        Local(home.root).make()
+        changed(Settings.load(home.root), changes).save(home.root)
+        if root:
+            replace_file(home.root / ROOT, root)
+        if self.find(place):  # it reads them when it starts
+            self.stop(place)
+            self.ready(place, job)
+
     def stop(self, place: Place) -> None:
         if "://" in place.address:
             super().stop(place)
@@ -73,7 +96,8 @@ def prepare(home: Home, place: Place) -> None:
     if wanted != known or not (home.root / Settings.file).exists():
         wanted.save(home.root)
     keys = TrustedKeys.load(home.root)
-    if set(keys.keys) != set(place.trusted):
+    # who only changes settings names no keys: those that were trusted still are
+    if place.trusted and set(keys.keys) != set(place.trusted):
         replace(keys, keys=place.trusted).save(home.root)
 
 

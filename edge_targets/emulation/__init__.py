@@ -1,1 +1,1 @@
-"""An arm64 board without the board: Debian's arm64 userland under qemu, and its instructions counted."""
+"""An arm64 board without the board: Debian's arm64 userland under qemu; instructions counted."""

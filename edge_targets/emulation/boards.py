@@ -59,7 +59,9 @@ class Board:
 # By the name qemu has for the core.
 BOARDS = MappingProxyType(
     {
-        "cortex-a53": Board("Raspberry Pi 3 Model B Plus Rev 1.3", "a020d3", "0xd03", "0x0", 4, V8_0),
+        "cortex-a53": Board(
+            "Raspberry Pi 3 Model B Plus Rev 1.3", "a020d3", "0xd03", "0x0", 4, V8_0
+        ),
         "cortex-a72": Board("Raspberry Pi 4 Model B Rev 1.4", "c03114", "0xd08", "0x0", 3, V8_0),
         "cortex-a76": Board("Raspberry Pi 5 Model B Rev 1.0", "c04170", "0xd0b", "0x4", 1, V8_2),
     }
@@ -69,7 +71,10 @@ BOARDS = MappingProxyType(
 def write_sys(folder: Path, board: Board) -> None:
     """What of /sys a program on the board reads: its cores, its temperature, its name."""
     files = {
-        **{f"devices/system/cpu/{name}": f"0-{CORES - 1}\n" for name in ("possible", "present", "online")},
+        **{
+            f"devices/system/cpu/{name}": f"0-{CORES - 1}\n"
+            for name in ("possible", "present", "online")
+        },
         "class/thermal/thermal_zone0/type": "cpu-thermal\n",
         "class/thermal/thermal_zone0/temp": f"{IDLE_TEMPERATURE}\n",
         "firmware/devicetree/base/model": f"{board.model}\0",

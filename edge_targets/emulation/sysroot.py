@@ -62,7 +62,7 @@ class Sysroot:
         view = self.folder / cpu
         if view.is_dir():
             return view
-        with storing(view), _half_made(self.folder) as half:
+        with storing(view), _half_made(self.folder, cpu) as half:
             for entry in self.root.iterdir():
                 if entry.name not in {"proc", "sys"}:
                     (half / entry.name).symlink_to(f"../root/{entry.name}")
@@ -102,8 +102,8 @@ def sysroot(
     with storing(made.folder), _locked(kept / f"{suite}.lock"):
         if not made.folder.is_dir():  # somebody may have made it while we waited
             files = Archive(suite, "arm64", kept / f"apt-{suite}").fetch(packages, job)
-            _clear_half_made(kept)
-            with _half_made(kept) as half:
+            _clear_half_made(kept, suite)
+            with _half_made(kept, suite) as half:
                 _lay(files, half / "root", job)
                 replace_file(half / "packages.txt", "\n".join(f.name for f in files).encode())
                 _settle(half, made.folder)
@@ -144,8 +144,8 @@ def _locked(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _half_made(parent: Path) -> Iterator[Path]:
-    half = Path(tempfile.mkdtemp(prefix=".half-", dir=parent))
+def _half_made(parent: Path, name: str) -> Iterator[Path]:
+    half = Path(tempfile.mkdtemp(prefix=f".{name}-half-", dir=parent))
     try:
         half.chmod(0o755)
         yield half
@@ -162,7 +162,7 @@ def _settle(half: Path, final: Path) -> None:
             raise
 
 
-def _clear_half_made(kept: Path) -> None:
-    """What killed runs left; called under the lock of one suite, hence of that age only."""
-    for folder in kept.glob(".half-*"):
+def _clear_half_made(kept: Path, suite: str) -> None:
+    """What killed runs left; called under the suite's lock, so nobody is at work in it."""
+    for folder in kept.glob(f".{suite}-half-*"):
         shutil.rmtree(folder, ignore_errors=True)

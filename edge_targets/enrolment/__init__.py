@@ -1,1 +1,1 @@
-"""Make a board a device: what it is, what it needs, and how that gets there over SSH."""
+"""How a board becomes a device: what is on it, what it needs, and the installer that runs there."""

@@ -1,4 +1,4 @@
-"""Which disk may be overwritten: a removable one that nothing uses."""
+"""Which disk may be overwritten: a removable one that nothing uses, and whose name was typed."""
 
 import os
 import stat
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_targets.runtime.errors import DeviceError
 
+SECTOR = 512  # bytes: what the kernel counts sizes in, whatever the disk has
 FIND = "List disks with `lsblk`, and give a whole card such as /dev/sdb or /dev/mmcblk0."
 
 
@@ -26,6 +27,20 @@ class System:
         link = self.root / f"sys/dev/block/{os.major(number)}:{os.minor(number)}"
         return link.resolve()
 
+    def disks(self) -> Iterator[Path]:
+        """The folder in /sys of every disk that has something in it."""
+        for folder in sorted((self.root / "sys/block").glob("*")):
+            if (folder / "device").exists() and _number_in(folder / "size"):
+                yield folder.resolve()
+
+    def label(self, number: str) -> str:
+        """What udev found on a block device: the name of its file system, else the kind."""
+        with suppress(OSError):
+            text = (self.root / f"run/udev/data/b{number}").read_text("utf-8", "replace")
+            found = dict(line[2:].partition("=")[::2] for line in text.splitlines())
+            return found.get("ID_FS_LABEL") or found.get("ID_FS_TYPE", "")
+        return ""
+
     def mounts(self) -> Iterator[tuple[str, str]]:
         """Device and folder of everything that is mounted, and what swaps."""
         for line in (self.root / "proc/mounts").read_text().splitlines():
@@ -34,6 +49,90 @@ class System:
         with suppress(OSError):
             for line in (self.root / "proc/swaps").read_text().splitlines()[1:]:
                 yield line.split()[0], "swap"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A removable disk, as its owner may know it.
+
+    Attributes:
+        name: what has to be typed before it is overwritten.
+        path: its device file.
+        size_bytes: of all of it.
+        model: what its maker calls it.
+        holds: a line for each part: name, size, and what udev calls its file system.
+        refused: why it cannot be overwritten now; empty when it can.
+    """
+
+    name: str
+    path: str
+    size_bytes: int
+    model: str
+    holds: tuple[str, ...]
+    refused: str = ""
+
+
+def disks(system: System | None = None) -> tuple[Disk, ...]:
+    """The removable disks of this machine; never those that are built in."""
+    system = system or System()
+    return tuple(_disk(folder, system) for folder in system.disks() if removable(folder))
+
+
+def _disk(folder: Path, system: System) -> Disk:
+    name = folder.name.replace("!", "/")
+    path = system.root / "dev" / name
+    major, _, minor = _text(folder / "dev").partition(":")
+    refused = ""
+    try:
+        check_disk(path, os.makedev(int(major), int(minor)), system)
+    except (DeviceError, ValueError) as error:
+        refused = str(error)
+    maker = f"{_text(folder / 'device/vendor')} {_text(folder / 'device/model')}".strip()
+    parts = sorted(part.parent for part in folder.glob("*/partition"))
+    return Disk(
+        name,
+        str(path),
+        _number_in(folder / "size") * SECTOR,
+        maker or _text(folder / "device/name"),
+        tuple(_part(part, system) for part in parts),
+        refused,
+    )
+
+
+def _part(folder: Path, system: System) -> str:
+    size = _number_in(folder / "size") * SECTOR
+    label = system.label(_text(folder / "dev"))
+    return f"{folder.name}: {size / 1e9:.1f} GB {label}".rstrip()
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text("utf-8", "replace").strip()
+    return ""
+
+
+def _number_in(path: Path) -> int:
+    text = _text(path)
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def check_name(path: Path, number: int, typed: str | None, system: System) -> None:
+    """Refuse a disk whose owner typed another name, or none.
+
+    Raises:
+        DeviceError: naming the disk and what is on it.
+    """
+    if typed is None:
+        return
+    folder = system.block(number)
+    if typed in (folder.name, str(path), str(path.resolve())):
+        return
+    disk = _disk(folder, system)
+    about = ", ".join([disk.model or "a disk", f"{disk.size_bytes / 1e9:.1f} GB", *disk.holds])
+    raise DeviceError(
+        f"Everything on {disk.name} ({about}) will be lost, and its name was not confirmed.",
+        f"If it is the one you mean, type its name: --yes {disk.name}",
+    )
 
 
 def check_disk(path: Path, number: int, system: System) -> None:

@@ -5,104 +5,125 @@ read back and found right: an interrupted, cancelled or failing card never looks
 gets its name when it is whole.
 """
 
-import gzip
 import hashlib
-import lzma
 import mmap
 import os
-import stat
-import tempfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO
 
-from edge_targets.flashing.disks import FIND, System, check_disk
-from edge_targets.runtime.durable import storing, sync_folder
+from edge_targets.flashing.boot import Edit, boot_partition, edited
+from edge_targets.flashing.checksum import check_file, checking, expected_digest
+from edge_targets.flashing.disks import System
+from edge_targets.flashing.medium import Medium, opened
+from edge_targets.flashing.sources import CHUNK, in_chunks, packed_size, unpacked
+from edge_targets.flashing.table import Table, read_table
 from edge_targets.runtime.errors import (
     Cancelled,
     DataError,
     DeviceError,
+    EdgeError,
     IntegrityError,
-    StorageError,
 )
 from edge_targets.runtime.events import Job
 
-CHUNK = 4 << 20  # bytes: the erase block of many cards; a multiple of any sector
-MAX_IMAGE = 64 << 30  # bytes, unpacked: larger than any image for these boards
-MAX_XZ_MEMORY = 256 << 20  # bytes: `xz -9` needs 65 MiB to unpack
 SYNC_EVERY = 16  # chunks: else the page cache makes progress a lie and cancelling slow
+SLACK = 1 << 30  # bytes after the last partition; more of them is a bomb, not an image
 
 
 @dataclass(frozen=True)
 class Written:
-    """An image that was read back and is right; sha256 of the unpacked bytes."""
+    """An image that was read back and is right.
+
+    Attributes:
+        bytes_written: the unpacked size.
+        sha256: of what is on the card now.
+        checked: which bytes had the SHA-256 that was given: "file", "image", or none: "".
+        system: of the image, where a device was set up: "bookworm" or "trixie".
+        files: how many were put on its boot partition.
+    """
 
     bytes_written: int
     sha256: str
+    checked: str = ""
+    system: str = ""
+    files: int = 0
 
 
-@dataclass(frozen=True)
-class Medium:
-    """What is written to.
+def write_image(
+    image: Path,
+    target: Path,
+    job: Job,
+    system: System | None = None,
+    *,
+    sha256: str = "",
+    confirmed: str | None = None,
+    edit: Edit | None = None,
+) -> Written:
+    """Write `image` (raw, or packed by xz, zip, gz or zst) to a removable disk or a new file.
 
-    Attributes:
-        target: as the user calls it.
-        path: where the bytes lie until they are proven.
-        handle: open for writing.
-        room: in bytes.
-    """
-
-    target: Path
-    path: Path
-    handle: int
-    room: int
-
-    def put(self, data: bytes, offset: int) -> None:
-        if offset + len(data) > self.room:
-            raise DeviceError(
-                f"{self.target} is too small: it has {self.room} bytes.",
-                "Use a larger card or image.",
-            )
-        with storing(self.target):
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(self.handle, view, offset)
-                view, offset = view[written:], offset + written
-
-    def sync(self) -> None:
-        with storing(self.target):
-            os.fsync(self.handle)
-
-
-def write_image(image: Path, target: Path, job: Job, system: System | None = None) -> Written:
-    """Write `image` (.img, .img.xz, .img.gz) to a removable disk, or to a file that is made.
+    Args:
+        image: what to write.
+        target: the disk, or the file to make.
+        job: is told of progress, and may stop it.
+        system: the machine whose disks these are.
+        sha256: of the image or of the file it is packed in; a `.sha256` file beside it is taken
+            unless given.
+        confirmed: the name of the disk, as its owner typed it; None where nobody was asked.
+        edit: changes the boot partition, which it is given as a file.
 
     Raises:
         DeviceError: the target may not be overwritten, is too small, or was a card when the job
             was stopped: then it holds a part of the image.
-        DataError: the image cannot be read or unpacked.
-        IntegrityError: what was read back is not what was written.
+        DataError: the image cannot be read or unpacked, or is none.
+        IntegrityError: the image is another than was said, or what was read back is not what was
+            written.
         StorageError: the target did not take it.
         Cancelled: nothing has been written, or nothing of it is left.
     """
-    with _source(image) as source, _medium(image, target, system or System()) as medium:
-        total = image.stat().st_size if image.suffix == ".img" else 0
-        job.step("write image", 0, total)
-        first = next(source, b"")
+    expected = expected_digest(image, sha256)
+    with unpacked(image) as pieces, opened(image, target, confirmed, system or System()) as medium:
+        whole = bool(expected) and check_file(image, expected, job)
+        inside = bool(expected) and not whole
+        chunks = in_chunks(checking(pieces, image, expected) if inside else pieces)
+        job.step("write image", 0, packed_size(image))
+        first = next(chunks, b"")
         if not first:
             raise DataError(f"{image} is empty.", "Download it again.")
-        with _spoiling(medium):
-            return _write(first, source, medium, total, job)
+        table = read_table(first, image)
+        medium.check_room(table.end)
+        stream = sized(chain([first], chunks), table, image)
+        boot = edited(stream, boot_partition(table, image), edit, job) if edit else None
+        with boot or nullcontext(stream) as ready, _spoiling(medium):
+            written, digest = _write(in_chunks(ready), medium, table.end, job)
+    return Written(written, digest, "file" if whole else "image" if inside else "")
 
 
-def _write(first: bytes, source: Iterator[bytes], medium: Medium, total: int, job: Job) -> Written:
+def sized(pieces: Iterator[bytes], table: Table, image: Path) -> Iterator[bytes]:
+    """The same pieces, which must be as long as the partition table says."""
+    done = 0
+    for piece in pieces:
+        done += len(piece)
+        if done > table.end + SLACK:
+            raise DataError(
+                f"{image} is far longer than its partition table says.",
+                "It is damaged, or made to fill disks: get it from its maker.",
+            )
+        yield piece
+    if done < table.end:
+        raise DataError(
+            f"{image} is cut short: it has {done} of {table.end} bytes.", "Get it again."
+        )
+
+
+def _write(chunks: Iterator[bytes], medium: Medium, total: int, job: Job) -> tuple[int, str]:
+    first = next(chunks)
     digest, rest, done = hashlib.sha256(first), hashlib.sha256(), len(first)
     medium.put(bytes(len(first)), 0)
-    for number, chunk in enumerate(source):
-        job.step("write image", done, total)
+    for number, chunk in enumerate(chunks):
+        job.step("write image", done, max(done, total))  # more may follow the last partition
         medium.put(chunk, done)
         if number % SYNC_EVERY == 0:
             medium.sync()
@@ -116,11 +137,11 @@ def _write(first: bytes, source: Iterator[bytes], medium: Medium, total: int, jo
         medium.sync()
         _compare(medium, 0, len(first), hashlib.sha256(first).digest(), job)
     except BaseException:
-        with suppress(StorageError):  # the error that brought us here says more
+        with suppress(EdgeError):  # the error that brought us here says more
             medium.put(bytes(len(first)), 0)
             medium.sync()
         raise
-    return Written(done, digest.hexdigest())
+    return done, digest.hexdigest()
 
 
 @contextmanager
@@ -140,7 +161,7 @@ def _spoiling(medium: Medium) -> Iterator[None]:
 def _compare(medium: Medium, start: int, end: int, expected: bytes, job: Job) -> None:
     """Read back past the page cache, from the medium itself where the system allows it."""
     digest = hashlib.sha256()
-    with storing(medium.target), mmap.mmap(-1, CHUNK) as page:  # aligned, as direct reads want it
+    with medium.using(), mmap.mmap(-1, CHUNK) as page:  # aligned, as direct reads want it
         handle = _open_direct(medium.path, page)
         try:
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -168,110 +189,3 @@ def _open_direct(path: Path, page: mmap.mmap) -> int:
         else:
             return handle
     return os.open(path, os.O_RDONLY)
-
-
-@contextmanager
-def _medium(image: Path, target: Path, system: System) -> Iterator[Medium]:
-    """Where the image goes: a disk that nobody uses, or a file beside the one to be made."""
-    with suppress(OSError):
-        if image.samefile(target):
-            raise DeviceError(f"{target} is the image itself.", FIND)
-    try:
-        found = target.stat()
-    except FileNotFoundError:
-        found = None
-    except OSError as error:
-        raise DeviceError(f"{target} cannot be used: {error.strerror}.", FIND) from error
-    if found is None:
-        with _new_file(target) as medium:
-            yield medium
-    elif system.is_disk(found):
-        check_disk(target, found.st_rdev, system)
-        with _disk(target, found.st_rdev) as medium:
-            yield medium
-    elif stat.S_ISREG(found.st_mode):
-        raise DeviceError(f"{target} is there already; it was left alone.", "Name a new file.")
-    else:
-        raise DeviceError(f"{target} is neither a disk nor a file.", FIND)
-
-
-@contextmanager
-def _disk(target: Path, number: int) -> Iterator[Medium]:
-    with storing(target):
-        # with O_EXCL the kernel refuses a disk that is in use
-        handle = os.open(target, os.O_RDWR | os.O_EXCL)
-    try:
-        if os.fstat(handle).st_rdev != number:
-            raise DeviceError(f"{target} was exchanged while we looked.", "Try again.")
-        yield Medium(target, target, handle, os.lseek(handle, 0, os.SEEK_END))
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _new_file(target: Path) -> Iterator[Medium]:
-    with storing(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    path = Path(name)
-    try:
-        yield Medium(target, path, handle, MAX_IMAGE)
-        with storing(target):
-            os.fchmod(handle, 0o644)
-            path.rename(target)
-            sync_folder(target.parent)
-    finally:
-        os.close(handle)
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _source(image: Path) -> Iterator[Iterator[bytes]]:
-    """The unpacked image in chunks of exactly `CHUNK` bytes, but for the last."""
-    try:
-        file = image.open("rb")
-    except OSError as error:
-        raise DataError(f"{image} cannot be read: {error.strerror}.", "Check the path.") from error
-    with file:
-        yield _chunks(image, file)
-
-
-def _chunks(image: Path, file: IO[bytes]) -> Iterator[bytes]:
-    try:
-        if image.suffix == ".gz":
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield from iter(lambda: unpacked.read(CHUNK), b"")
-        elif image.suffix == ".xz":
-            yield from _unxz(file)
-        elif image.suffix == ".img":
-            yield from iter(lambda: file.read(CHUNK), b"")
-        else:
-            raise DataError(f"{image} is no image.", "Give a .img, .img.xz or .img.gz file.")
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(
-            f"{image} cannot be unpacked: {error}.", "It is damaged or cut short: get it again."
-        ) from error
-
-
-def _unxz(file: IO[bytes]) -> Iterator[bytes]:
-    """Unpack in bounded memory; files of several streams, as `xz -T0` and `cat` make, too."""
-    pending = bytearray()
-    decoder = lzma.LZMADecompressor(memlimit=MAX_XZ_MEMORY)
-    data = file.read(CHUNK)
-    while True:
-        if decoder.eof:
-            # zeros may follow a stream, as padding
-            data = decoder.unused_data.lstrip(b"\0") or file.read(CHUNK).lstrip(b"\0")
-            if not data:
-                break
-            decoder = lzma.LZMADecompressor(memlimit=MAX_XZ_MEMORY)
-        elif decoder.needs_input and not data:
-            data = file.read(CHUNK)
-            if not data:
-                raise EOFError("the end is missing")
-        pending += decoder.decompress(data, max_length=CHUNK)
-        data = b""
-        while len(pending) >= CHUNK:
-            yield bytes(pending[:CHUNK])
-            del pending[:CHUNK]
-    if pending:
-        yield bytes(pending)

@@ -66,16 +66,16 @@ def check_names(title: str, names: Sequence[str]) -> None:
 def archive(members: Mapping[str, bytes]) -> bytes:
     """The archive of `members`, in their order."""
     listed = [Member(name, len(data), zlib.crc32(data)) for name, data in members.items()]
-    parts = [part for one in listed for part in (_local(one), members[one.name])]
-    return b"".join([*parts, _tail(listed)])
+    parts = [part for one in listed for part in (local_header(one), members[one.name])]
+    return b"".join([*parts, tail(listed)])
 
 
-def _local(member: Member) -> bytes:
+def local_header(member: Member) -> bytes:
     name, size = member.name.encode("ascii"), member.size
     return LOCAL.pack(b"PK\3\4", NEEDED, 0, 0, 0, DATE, member.crc, size, size, len(name), 0) + name
 
 
-def _tail(members: Sequence[Member]) -> bytes:
+def tail(members: Sequence[Member]) -> bytes:
     """The directory and the end record."""
     offset, rows = 0, []
     for one in members:
@@ -130,7 +130,7 @@ def scan(title: str, handle: BinaryIO, members: Sequence[Member], take: Take) ->
     """Compare the file with the one form of `members`, byte by byte, giving each to `take`."""
     handle.seek(0)
     for member in members:
-        expected = _local(member)
+        expected = local_header(member)
         if handle.read(len(expected)) != expected:
             raise damaged(f"{title}: the header of {member.name}")
         crc, left = 0, member.size
@@ -147,5 +147,5 @@ def scan(title: str, handle: BinaryIO, members: Sequence[Member], take: Take) ->
         take(member, chunks())
         if left or crc != member.crc:
             raise damaged(f"{title}: {member.name}")
-    if handle.read(MAX_TABLE + END.size + 1) != _tail(members):
+    if handle.read(MAX_TABLE + END.size + 1) != tail(members):
         raise damaged(f"{title}: the directory at its end")

@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from edge_targets.package import verify
-from edge_targets.places.target import Bench, Deployment, Place, Status, Target
-from edge_targets.runtime.errors import DeviceError, EdgeError
+from edge_targets.places.answers import (
+    no_agent,
+    read_bench,
+    read_lines,
+    read_rolled_back,
+    read_status,
+    whole,
+)
+from edge_targets.places.target import Bench, Deployment, Place, Served, Status, Target
+from edge_targets.runtime.errors import DeviceError, EdgeError, UnsupportedError
 from edge_targets.runtime.events import Job
 from edge_targets.transport import check_address, get_json, post_json, put_package
 
-STATES = ("ready", "empty")  # of an agent that answers
+ROLLBACK_S = 60.0  # the version before is loaded again
 FLUSH_S = 60.0  # a day of windows, in batches, to a collector nearby
 
 
@@ -34,9 +42,7 @@ class AgentTarget(Target):
     def ready(self, place: Place, job: Job) -> str:
         """The address of an agent that answers, started when that is possible."""
         job.step("reach device")
-        url = self.find(place)
-        if url is None:
-            raise DeviceError(f"{place.name} is stopped.", "Deploy a package to start it.")
+        url = self.running(place)
         get_json(f"{url}/v2/health/live")
         return url
 
@@ -55,51 +61,51 @@ class AgentTarget(Target):
         job.step("check package")
         self.fits(verify(package, place.trusted), package.stat().st_size)
         url = self.ready(place, job)
-        answer = put_package(f"{url}/v1/bench/{threads}", package, job)
-        try:
-            p50, p90 = float(answer["p50_ms"]), float(answer["p90_ms"])
-            return Bench(p50, p90, int(answer["threads"]), int(answer["runs"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise no_agent(url) from error
+        return read_bench(url, put_package(f"{url}/v1/bench/{threads}", package, job))
 
     def status(self, place: Place) -> Status:
         url: str | None = ""
         try:
             url = self.find(place)
             return read_status(url, get_json(f"{url}/v1/status")) if url else Status("stopped")
-        except EdgeError:
-            return Status("unreachable", url or "")
+        except EdgeError as error:
+            return Status("unreachable", url or "", reason=str(error))
+
+    def rollback(self, place: Place, model: str) -> Served:
+        url = self.running(place)
+        answer = post_json(f"{url}/v1/rollback", {"model": model}, ROLLBACK_S)
+        return read_rolled_back(url, answer)
+
+    def drop(self, place: Place, model: str) -> None:
+        post_json(f"{self.running(place)}/v1/remove", {"model": model}, ROLLBACK_S)
+
+    def logs(self, place: Place, lines: int) -> tuple[str, ...]:
+        url = self.running(place)
+        return read_lines(url, get_json(f"{url}/v1/logs", query={"lines": str(lines)}))
+
+    def configure(self, place: Place, changes: Mapping[str, Any], root: bytes, job: Job) -> None:
+        raise UnsupportedError(
+            f"The settings of {place.name} cannot be changed over HTTP.",
+            "Add it by user@host, or change settings.json in the agent's folder and restart it.",
+        )
+
+    def running(self, place: Place) -> str:
+        """The address of the place's agent.
+
+        Raises:
+            DeviceError: it is known not to run.
+        """
+        if url := self.find(place):
+            return url
+        raise DeviceError(f"{place.name} is stopped.", "Deploy a package to start it.")
 
     def stop(self, place: Place) -> None:
         if url := self.find(place):
             post_json(f"{url}/v1/stop")
 
     def flush(self, place: Place) -> int:
-        url = self.find(place)
-        if url is None:
-            raise DeviceError(f"{place.name} is stopped.", "Deploy a package to start it.")
+        url = self.running(place)
         pending = whole(post_json(f"{url}/v1/flush", timeout_s=FLUSH_S).get("pending"))
         if pending is None:
             raise no_agent(url)
         return pending
-
-
-def read_status(url: str, found: Mapping[str, Any]) -> Status:
-    """What an agent answered; a `DeviceError` when no agent answers so."""
-    state, model, version = found.get("state"), found.get("model"), found.get("version")
-    samples = whole(found.get("samples"))
-    if state not in STATES or samples is None:
-        raise no_agent(url)
-    if not isinstance(model, str) or not isinstance(version, str):
-        raise no_agent(url)
-    return Status(state, url, model, version, samples, whole(found.get("pending")))
-
-
-def no_agent(url: str) -> DeviceError:
-    return DeviceError(f"{url} is not a Sanderling agent.", "Check the address.")
-
-
-def whole(value: Any) -> int | None:
-    """A count from outside; None for what is none."""
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if good else None

@@ -105,12 +105,27 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a place measured: milliseconds of one prediction, after warm-up."""
+    """What a place measured: milliseconds of one prediction, after warm-up.
+
+    What the place does not tell is None.
+
+    Attributes:
+        rss_bytes: the most memory that the process with the engine and the model took.
+        temperature_before_c: of the chip in degrees Celsius, before the runs; the other after.
+        throttled: whether the firmware slowed it down at the end.
+        energy_mj: millijoules of one prediction, of all that the board takes.
+    """
 
     p50_ms: float
     p90_ms: float
     threads: int
     runs: int
+    p99_ms: float | None = None
+    rss_bytes: int | None = None
+    temperature_before_c: float | None = None
+    temperature_c: float | None = None
+    throttled: bool | None = None
+    energy_mj: float | None = None
 
 
 class Target(ABC):

@@ -11,6 +11,7 @@ from typing import Any
 from edge_targets.runtime.contract import Manifest, Profile, Tensor
 from edge_targets.runtime.predictor import check
 from edge_targets.runtime.profiler import Profiler
+from edge_targets.runtime.watching import best
 
 
 class Bridge:
@@ -27,7 +28,8 @@ class Bridge:
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Refuse inputs that do not fit, before the engine sees them."""
-        check(self.manifest.signature, tensors(inputs))
+        shapes = {name: tensor.shape for name, tensor in tensors(inputs).items()}
+        check(self.manifest.signature, shapes)
 
     def observe(
         self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], latency_ms: float
@@ -48,15 +50,22 @@ class Bridge:
 
     def _answers(self, outputs: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """One an item: label and confidence of a classifier, nothing else otherwise."""
-        signature = self.manifest.signature
+        signature, abstention = self.manifest.signature, self.manifest.abstention
         rows = outputs[signature.outputs[0].name].rows()
         if not signature.labels:
             return [{} for _ in rows]
-        best = [max(range(len(row)), key=row.__getitem__) for row in rows]
-        return [
-            {"label": signature.labels[index], "confidence": float(row[index])}
-            for index, row in zip(best, rows, strict=True)
-        ]
+        answers = []
+        for row in rows:
+            place = best(row)
+            confidence = float(row[place])
+            answer: dict[str, Any] = {
+                "label": signature.labels[place],
+                "confidence": confidence,
+            }
+            if abstention and abstention.abstains(confidence):
+                answer["abstained"] = True
+            answers.append(answer)
+        return answers
 
 
 def tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -115,7 +115,7 @@ class Tensor:
     data: Any  # any flat sequence of numbers: a list, an array of the standard library or numpy's
 
     def __post_init__(self) -> None:
-        if any(size < 0 for size in self.shape) or math.prod(self.shape) != len(self.data):
+        if math.prod(self.shape) != len(self.data) or min(self.shape, default=0) < 0:
             raise IntegrityError(
                 f"A tensor of shape {list(self.shape)} cannot hold {len(self.data)} values.",
                 "Send as many values as the shape asks for.",
@@ -186,6 +186,29 @@ def facts(values: Mapping[str, Any]) -> dict[str, FileFact]:
 
 
 @dataclass(frozen=True)
+class Abstention(Wire):
+    """Below which confidence a classifier does not answer, and what that was chosen to reach.
+
+    Attributes:
+        threshold: an answer whose largest share is smaller is no answer.
+        risk: of those answered, so large a share is wrong at most.
+        certainty: probability that this holds for more data like the held-out items.
+        coverage: share of the held-out items that were answered.
+        items: held-out items it was chosen on.
+    """
+
+    threshold: float
+    risk: float
+    certainty: float
+    coverage: float
+    items: int
+
+    def abstains(self, confidence: float) -> bool:
+        """Whether an answer of this largest share is none; no number is none either."""
+        return not confidence >= self.threshold
+
+
+@dataclass(frozen=True)
 class Manifest(Wire):
     """What is in a package.
 
@@ -200,9 +223,14 @@ class Manifest(Wire):
             of that output's spread in golden.json.
         files: every other member of the package.
         lineage: digest of the workspace entry it was made from.
+        abstention: when it does not answer; None where it always does.
     """
 
-    nested: ClassVar = {"signature": Signature.from_json, "files": facts}
+    nested: ClassVar = {
+        "signature": Signature.from_json,
+        "files": facts,
+        "abstention": lambda value: None if value is None else Abstention.from_json(value),
+    }
     versioned: ClassVar = True
 
     name: str
@@ -214,6 +242,7 @@ class Manifest(Wire):
     tolerance: float
     files: Mapping[str, FileFact]
     lineage: str = ""
+    abstention: Abstention | None = None
 
 
 def sketches(values: Mapping[str, Any]) -> dict[str, Sketch]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from edge_targets.runtime.errors import DeviceError, EdgeError, IntegrityError, StorageError
 from edge_targets.runtime.events import QUIET, Job
@@ -20,6 +20,12 @@ CHUNK = 256 << 10  # bytes sent between two reports
 MAX_ANSWER = 4 << 20  # bytes; our own answers have a few kilobytes
 TIMEOUT_S = 10.0
 INSTALL_S = 300.0  # a slow device unpacks, tries the model in a child, and syncs its card
+PIECE = 2 << 20  # bytes of a resumable upload: what a lost connection costs at most
+TRIES = 4  # for one piece; the pauses before them grow
+PAUSE_S = 0.5
+BYTES = "application/octet-stream"
+NO_ROUTE = (404, 405)  # an agent of an older version
+CONFLICT = 409  # the device has another number of bytes than we thought
 
 
 class RefusedError(DeviceError):
@@ -53,9 +59,11 @@ def check_address(url: str) -> SplitResult:
     return parts
 
 
-def get_json(url: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+def get_json(
+    url: str, timeout_s: float = TIMEOUT_S, query: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What `url` answers; a `DeviceError` when it does not answer, or answers no JSON object."""
-    return _exchange("GET", url, timeout_s=timeout_s)
+    return _exchange("GET", url, timeout_s=timeout_s, query=urlencode(query or {}))
 
 
 def post_json(url: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
@@ -66,7 +74,14 @@ def post_json(url: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> dict[
 
 
 def put_package(url: str, file: Path, job: Job = QUIET) -> dict[str, Any]:
-    """Upload a file; the device answers once it serves the package."""
+    """Upload a file to `…/v1/package` or `…/v1/bench/N`; the device's answer.
+
+    A package goes in pieces, and what a lost connection left on the device is not sent again.
+
+    Raises:
+        DeviceError: nobody answers, or the device says no.
+        IntegrityError, StorageError: the device says so of the package, or of its disk.
+    """
     try:
         size = file.stat().st_size
         handle = file.open("rb")
@@ -74,18 +89,56 @@ def put_package(url: str, file: Path, job: Job = QUIET) -> dict[str, Any]:
         raise IntegrityError(
             f"{file} cannot be read: {error.strerror}.", "Give the path of a .sndl file."
         ) from error
-
-    def chunks() -> Iterable[bytes]:
-        sent = 0
-        while chunk := handle.read(CHUNK):
-            job.step("send package", sent, size)
-            yield chunk
-            sent += len(chunk)
-        job.step("send package", size, size)
-
     with handle:
-        kind = "application/octet-stream"
-        return _exchange("POST", url, chunks(), size, kind, INSTALL_S)
+        base, resumable, _ = url.partition("/v1/package")
+        if resumable:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            incoming = f"{base}/v1/incoming/{digest}"
+            if (kept := _kept(incoming)) is not None:
+                _send_pieces(incoming, handle, size, kept, job)
+                return post_json(f"{base}/v1/package/{digest}", timeout_s=INSTALL_S)
+            handle.seek(0)
+        return _exchange("POST", url, _pieces(handle, size, job), size, BYTES, INSTALL_S)
+
+
+def _kept(incoming: str) -> int | None:
+    """Bytes of a file that the device has already; None when it takes no pieces."""
+    try:
+        size = get_json(incoming).get("size")
+    except RefusedError as error:
+        if error.status in NO_ROUTE:
+            return None
+        raise
+    return size if isinstance(size, int) and size >= 0 else 0
+
+
+def _send_pieces(incoming: str, handle: BinaryIO, size: int, kept: int, job: Job) -> None:
+    failures = 0
+    at = kept if kept <= size else 0  # more than there is: of something else
+    while at < size:
+        job.step("send package", at, size)
+        handle.seek(at)
+        piece = handle.read(PIECE)
+        try:
+            _exchange("POST", f"{incoming}/{at}", [piece], len(piece), BYTES, INSTALL_S)
+            at, failures = at + len(piece), 0
+        except DeviceError as error:
+            lost = not isinstance(error, RefusedError) or error.status == CONFLICT
+            failures += 1
+            if not lost or failures > TRIES:
+                raise
+            time.sleep(PAUSE_S * failures)
+            at = min(_kept(incoming) or 0, size)
+    job.step("send package", size, size)
+
+
+def _pieces(handle: BinaryIO, size: int, job: Job) -> Iterator[bytes]:
+    sent = 0
+    while chunk := handle.read(CHUNK):
+        job.step("send package", sent, size)
+        yield chunk
+        sent += len(chunk)
+    job.step("send package", size, size)
 
 
 def _exchange(
@@ -95,6 +148,7 @@ def _exchange(
     length: int = 0,
     content_type: str = "",
     timeout_s: float = TIMEOUT_S,
+    query: str = "",
 ) -> dict[str, Any]:
     parts = check_address(url)
     where = f"{parts.scheme}://{parts.netloc}"
@@ -103,7 +157,7 @@ def _exchange(
     connection = kind(parts.hostname or "", parts.port, timeout=min(timeout_s, TIMEOUT_S))
     try:
         connection.connect()
-        connection.putrequest(method, parts.path or "/")
+        connection.putrequest(method, (parts.path or "/") + (f"?{query}" if query else ""))
         connection.putheader("Connection", "close")
         if method == "POST":
             connection.putheader("Content-Type", content_type)

@@ -40,6 +40,8 @@ def test_unknown_fields_survive_inside_other_nouns() -> None:
     assert manifest.signature.extra == {"licence": "CC0-1.0"}
     assert manifest.signature.inputs[0].extra == {"colour_space": "grey"}
     assert manifest.files["model.onnx"].extra == {"compression": "none"}
+    assert manifest.abstention
+    assert manifest.abstention.extra == {"slope": "none"}
 
 
 @pytest.mark.parametrize("name", [name for name in NOUNS if name != "signature"])
@@ -53,7 +55,7 @@ def test_a_noun_of_another_schema_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", NOUNS)
 def test_a_noun_without_one_of_its_fields_is_refused(name: str) -> None:
     data = json.loads((FOLDER / f"{name}.json").read_text())
-    optional = {"schema", "labels", "lineage"}
+    optional = {"schema", "labels", "lineage", "abstention"}
 
     for field in sorted(set(data) - set(NOUNS[name].from_json(data).extra) - optional):
         with pytest.raises(IntegrityError, match=field):

@@ -1,13 +1,9 @@
 """A real agent on loopback: what it answers, and what it refuses."""
 
 import http.client
-import io
 import json
 import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +13,6 @@ import numpy as np
 import pytest
 
 from edge_targets.agent.home import Settings
-from edge_targets.agent.server import Timed
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import pack, public_key
 from edge_targets.places.target import Place
@@ -168,7 +163,7 @@ def change(**changes: Any) -> dict[str, Any]:
         (change(shape=[1] * 9), "sizes"),
         (change(shape=[0, 3], data=[]), "takes"),
         (change(shape=[10**9, 10**9]), "does not hold"),
-        (change(data=None), "binary"),
+        (change(data=None), "not a list"),
         (change(data=[1, 2]), "does not hold"),
         (change(data=[[1, 2, 3], [4, 5]]), "nested"),
         (change(data=[[1, 2, 3], 4]), "nested"),
@@ -214,7 +209,6 @@ def test_what_is_not_json_is_refused(agent: Client, raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
         ("GET", "/v2/models", 404),
         ("GET", "/v2/models/other", 404),
         ("GET", "/v2/models/tiny/versions/9", 404),
@@ -243,7 +237,7 @@ def test_addresses_and_methods_that_are_not_there(
     ("headers", "status"),
     [
         ({"Content-Type": "text/plain"}, 415),
-        ({}, 415),
+        ({}, 200),
         ({**JSON, "Origin": "https://evil.example"}, 403),
         ({**JSON, "Origin": "null"}, 403),
         ({**JSON, "Host": "evil.example"}, 403),
@@ -322,9 +316,9 @@ def test_one_connection_serves_many_requests(agent: Client) -> None:
     connection.close()
 
 
-def test_more_connections_than_it_has_threads_for_are_told_so(agent: Client) -> None:
+def test_more_connections_than_it_takes_are_told_so(agent: Client) -> None:
     parts = urlsplit(agent.url)
-    held = [socket.create_connection((parts.hostname, parts.port)) for _ in range(40)]
+    held = [socket.create_connection((parts.hostname, parts.port)) for _ in range(160)]
 
     first = held[-1].recv(100)
 
@@ -384,26 +378,3 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(agent: Client)
     )
 
     assert agent.talk(text).split(b" ")[1] == b"413"
-
-
-def test_a_client_that_dribbles_is_cut_off_like_one_that_is_silent() -> None:
-    ours, theirs = socket.socketpair()
-    ended = threading.Event()
-
-    def dribble() -> None:
-        with suppress(OSError):
-            while not ended.wait(0.01):
-                theirs.send(b"x")
-
-    sender = threading.Thread(target=dribble)
-    sender.start()
-    timed = Timed(ours)
-    timed.deadline = time.monotonic() + 0.2
-
-    with pytest.raises(TimeoutError):
-        io.BufferedReader(timed).read(1 << 20)
-
-    ended.set()
-    sender.join()
-    ours.close()
-    theirs.close()

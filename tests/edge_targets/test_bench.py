@@ -43,7 +43,7 @@ def test_a_device_times_a_package_and_serves_the_one_before(
     assert (found.threads, found.runs) == (2, 200)
     assert answers(served.url, scale=1.0)
     assert device.status(place).version == "1"
-    assert not list(home_of(place).slots.glob(".*"))  # nothing is left of the trial
+    assert not list(home_of(place).models.glob(".*"))  # nothing is left of the trial
     assert events[-1].done == events[-1].total > 0
 
 
@@ -112,4 +112,4 @@ def test_timing_gives_up_on_a_slow_model_in_time(
 def test_a_trial_without_runs_times_nothing(build: Build, tmp_path: Path) -> None:
     unpack(build("1"), tmp_path / "unpacked", [public_key(KEY)])
 
-    assert set(attempt(tmp_path / "unpacked", 1)) == {"golden_difference"}
+    assert set(attempt(tmp_path / "unpacked", 1)) == {"golden_difference", "memory_bytes"}

@@ -95,7 +95,10 @@ def test_other_golden_answers_are_refused_and_the_old_model_stays(
     assert caught.value.hint
     assert answers(url)
     assert Simulator().status(place).version == "1"
-    assert sorted(path.name for path in home_of(place).slots.iterdir()) == ["a", "active"]
+    assert sorted(path.name for path in (home_of(place).models / "tiny").iterdir()) == [
+        "a",
+        "active",
+    ]
     assert not list(home_of(place).incoming.iterdir())
 
 
@@ -163,7 +166,7 @@ def test_a_damaged_active_package_gives_way_to_the_one_before(build: Build, plac
     Simulator().deploy(build("1"), place, Job())
     Simulator().deploy(build("2", scale=3.0), place, Job())
     Simulator().stop(place)
-    model = home_of(place).slots / "b/model.onnx"
+    model = home_of(place).models / "tiny/b/model.onnx"
     model.write_bytes(model.read_bytes()[:-1])
 
     url = Simulator().ready(place, Job())
@@ -195,9 +198,9 @@ def test_a_kill_in_the_middle_of_an_installation_leaves_a_device_that_works(
     package = build("2", scale=3.0)
     moments: list[Callable[[Home], Any]] = [
         lambda home: list(home.incoming.iterdir()),
-        lambda home: list(home.slots.glob("*incoming*")),
-        lambda home: list(home.slots.glob("*incoming*/model.onnx")),
-        lambda home: (home.slots / "b").exists(),
+        lambda home: list(home.models.glob("*incoming*")),
+        lambda home: list(home.models.glob("*incoming*/model.onnx")),
+        lambda home: (home.models / "tiny/b").exists(),
     ]
 
     for reached in moments:
@@ -219,7 +222,7 @@ def test_a_kill_in_the_middle_of_an_installation_leaves_a_device_that_works(
         version = simulator.status(place).version
         assert version in ("1", "2")
         assert answers(url, scale=1.0 if version == "1" else 3.0)
-        assert not list(home.slots.glob("*incoming*"))
+        assert not list(home.models.glob("*incoming*"))
     assert simulator.deploy(build("3"), place, Job()).version == "3"
 
 
@@ -365,9 +368,9 @@ def test_settings_a_newer_program_wrote_survive(tmp_path: Path) -> None:
 
 
 def test_an_agent_that_cannot_start_says_why(build: Build, place: Place) -> None:
-    (Path(place.address) / "spool.db").mkdir()
+    (Path(place.address) / "models").write_text("in the way")
 
-    with pytest.raises(DeviceError, match=r"did not start: .*telemetry") as caught:
+    with pytest.raises(DeviceError, match=r"did not start: .*models could not be") as caught:
         Simulator().deploy(build(), place, Job())
 
     assert "agent.log" in caught.value.hint

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import lzma
 import os
-import random
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from edge_targets.flashing.disks import System, check_disk
-from edge_targets.flashing.image import CHUNK, write_image
+from edge_targets.flashing.image import write_image
+from edge_targets.flashing.sources import CHUNK
+from edge_targets.flashing.table import SECTOR
 from edge_targets.runtime.errors import Cancelled, DataError, DeviceError, IntegrityError
 from edge_targets.runtime.events import QUIET, Event, Job
+from tests.edge_targets.cards import CardReader, disk_image, entry
 
-IMAGE = random.Random(1).randbytes(2 * CHUNK + 12345)
+IMAGE = disk_image(2 * CHUNK + 12345)
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
 
 
@@ -36,13 +38,6 @@ def image_file(tmp_path: Path, end: str, data: bytes = IMAGE) -> Path:
     path = tmp_path / f"system{end}"
     path.write_bytes(packed(end, data))
     return path
-
-
-class CardReader(System):
-    """Takes files for the cards in it; all else is as on a machine where nothing is mounted."""
-
-    def is_disk(self, found: os.stat_result) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -82,21 +77,64 @@ def test_an_image_that_is_larger_than_the_card_is_refused(
     tmp_path: Path, card: Path, reader: CardReader
 ) -> None:
     os.truncate(card, 2 * CHUNK)
+    before = card.read_bytes()
 
     with pytest.raises(DeviceError, match="too small"):
         write_image(image_file(tmp_path, ".img"), card, QUIET, reader)
 
+    assert card.read_bytes() == before
+
+
+def test_an_image_that_goes_on_after_its_partitions_must_fit_the_card_too(
+    tmp_path: Path, card: Path, reader: CardReader
+) -> None:
+    os.truncate(card, 2 * CHUNK)
+    image = disk_image(2 * CHUNK + 1, entry(SECTOR, CHUNK, 0x83))
+
+    with pytest.raises(DeviceError, match="too small"):
+        write_image(image_file(tmp_path, ".img", image), card, QUIET, reader)
+
     assert card.read_bytes()[:CHUNK] == bytes(CHUNK)
 
 
-@pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
+@pytest.mark.parametrize("size", [1024, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
 def test_images_of_odd_sizes_are_written(tmp_path: Path, size: int) -> None:
-    data = IMAGE[:size]
+    data = disk_image(size)
 
     written = write_image(image_file(tmp_path, ".img", data), tmp_path / "card", Job())
 
     assert (tmp_path / "card").read_bytes() == data
     assert written.bytes_written == size
+
+
+def test_zeros_of_an_image_take_no_room_in_a_file(tmp_path: Path) -> None:
+    image = disk_image(1024) + bytes(8 * CHUNK)
+    (tmp_path / "system.img").write_bytes(image)
+
+    write_image(tmp_path / "system.img", tmp_path / "card", QUIET)
+
+    assert (tmp_path / "card").read_bytes() == image
+    assert (tmp_path / "card").stat().st_blocks * 512 <= 2 * CHUNK
+
+
+def test_zeros_of_an_image_overwrite_what_was_on_a_card(
+    tmp_path: Path, card: Path, reader: CardReader
+) -> None:
+    image = disk_image(1024) + bytes(3 * CHUNK)
+    (tmp_path / "system.img").write_bytes(image)
+
+    write_image(tmp_path / "system.img", card, QUIET, reader)
+
+    assert card.read_bytes()[: len(image)] == image
+
+
+def test_the_length_of_a_packed_image_is_known_from_its_partition_table(tmp_path: Path) -> None:
+    events: list[Event] = []
+
+    write_image(image_file(tmp_path, ".img.gz"), tmp_path / "card", Job(events.append))
+
+    totals = {event.total for event in events if event.message == "write image" and event.done}
+    assert totals == {len(IMAGE) // SECTOR * SECTOR}
 
 
 def test_an_xz_file_of_several_streams_with_padding_is_written(tmp_path: Path) -> None:

@@ -138,6 +138,12 @@ DEVICE = {
     "url": "http://127.0.0.1:9000", "model": "digits", "version": "1",
     "samples": 1200, "pending": 3, "temperature_c": 61.3, "probation_s": None,
 }  # fmt: skip
+DISKS = (
+    {"name": "sdb", "path": "/dev/sdb", "size_bytes": 31_914_983_424, "model": "Generic SD/MMC",
+     "holds": ["sdb1: 0.5 GB bootfs", "sdb2: 5.1 GB rootfs"], "refused": ""},
+    {"name": "sdc", "path": "/dev/sdc", "size_bytes": 64_000_000_000, "model": "Stick",
+     "holds": ["sdc1: 64.0 GB photos"], "refused": "/dev/sdc is in use: it is mounted."},
+)  # fmt: skip
 SERVED = (
     {"name": "digits", "version": "1", "format": "tflite", "previous": "0", "probation_s": None},
     {"name": "street", "version": "7", "format": "onnx", "previous": "", "probation_s": 41.5},
@@ -229,6 +235,11 @@ def result_of(verb: str, words: list[str]) -> dict[str, Any]:
             return device(words)
         case "rollback":
             return {"device": words[0], "model": "digits", "version": "0"}
+        case "disks":
+            return {"disks": DISKS}
+        case "flash":
+            told = {"path": words[1], "bytes_written": 2_800_000_000, "checked": "file"}
+            return told | {"system": "bookworm", "device": words[words.index("--device") + 1]}
         case "watch":
             rows = [
                 drift("porch", "image.mean", "psi", 0.31), drift("porch", "top", "psi", 0.01),

@@ -47,6 +47,8 @@ class DeviceInfo(Result):
 class DeviceRow:
     """A device in a list."""
 
+    hidden: ClassVar[frozenset[str]] = frozenset({"url"})
+
     name: str
     target: str
     address: str
@@ -80,6 +82,8 @@ class RolledBack(Result):
 class Logs(Result):
     """The last lines of a device's log."""
 
+    verbatim: ClassVar[frozenset[str]] = frozenset({"lines"})
+
     device: str
     lines: tuple[str, ...]
 
@@ -94,16 +98,6 @@ class Benched(Result):
     p90_ms: float
     threads: int
     runs: int
-
-
-@dataclass(frozen=True)
-class Following(Result):
-    """Where a device looks for updates by itself; nowhere when `repository` is empty."""
-
-    device: str
-    repository: str
-    channel: str
-    every_s: float
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,5 @@ class DiskRow:
 @dataclass(frozen=True)
 class Disks(Result):
     """The removable disks of this machine."""
-
-    hidden: ClassVar[frozenset[str]] = frozenset()
 
     disks: tuple[DiskRow, ...]

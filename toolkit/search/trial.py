@@ -25,7 +25,7 @@ from toolkit import shelf
 from toolkit.artifact import compile_model
 from toolkit.evaluation.gate import Bounds, bounds_of, points
 from toolkit.inference import Runner
-from toolkit.latency import Clock, Estimated, Finished, estimate, work_of
+from toolkit.latency import Clock, Estimated, Finished, work_of
 from toolkit.memory import ram_of
 from toolkit.model import Model
 from toolkit.onnx_graph import graph_of, parse
@@ -172,9 +172,9 @@ class Workshop:
             return
         work = work_of(graph)
         if plan.bits <= 8:  # at best all of it in int8
-            work = replace(work, float_macs=0, int8_macs=work.float_macs + work.int8_macs)
+            work = work.in_int8()
         threads = plan.runtime.threads
-        found = estimate(self.clock.target, work, plan.runtime.format, threads)
+        found = self.clock.of(work, plan.runtime.format, threads)
         if found.latency_ms > self.options.max_latency_ms:
             raise HopelessError(f"a prediction would take {found.latency_ms:.3g} ms at least")
 

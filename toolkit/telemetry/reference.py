@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_targets.runtime.contract import Profile, Signature, Tensor
+from edge_targets.runtime.contract import Abstention, Profile, Signature, Tensor
 from edge_targets.runtime.errors import DataError
 from edge_targets.runtime.profiler import features
 from edge_targets.runtime.sketch import Sketch
@@ -26,6 +26,7 @@ def reference_profile(
     inputs: Mapping[str, NDArray[np.generic]],
     outputs: Mapping[str, NDArray[np.generic]],
     bins: int = 10,
+    abstention: Abstention | None = None,
 ) -> Profile:
     """What a model's inputs and outputs look like, counted by the code that devices count with.
 
@@ -34,15 +35,17 @@ def reference_profile(
         inputs: by name, items along the first axis; held-out ones, not those trained on.
         outputs: what the model gave for them.
         bins: about as many per continuous feature, of equal mass.
+        abstention: when the model does not answer, which is watched too.
 
     Of large inputs an even selection of items is read, `samples` says how many.
     """
     items = _items(signature, inputs, outputs)
     sketches: dict[str, Sketch] = {}
-    batches = list(_batches(signature, inputs, outputs, items))
+    batches = list(_batches(signature, inputs, outputs, items, abstention))
     for name in batches[0]:
         values = np.concatenate([batch[name] for batch in batches])
-        sketches[name] = Sketch(_edges(signature, name, values, bins))
+        yes_or_no = name == "abstained" and abstention is not None
+        sketches[name] = Sketch([0.5] if yes_or_no else _edges(signature, name, values, bins))
         sketches[name].add(values.tolist())
     return Profile(len(items), sketches)
 
@@ -70,6 +73,7 @@ def _batches(
     inputs: Mapping[str, NDArray[np.generic]],
     outputs: Mapping[str, NDArray[np.generic]],
     items: NDArray[np.intp],
+    abstention: Abstention | None,
 ) -> Iterator[dict[str, Floats]]:
     for start in range(0, len(items), BATCH):
         chosen = items[start : start + BATCH]
@@ -77,6 +81,7 @@ def _batches(
             signature,
             {spec.name: _tensor(inputs[spec.name][chosen]) for spec in signature.inputs},
             {spec.name: _tensor(outputs[spec.name][chosen]) for spec in signature.outputs},
+            abstention,
         )
         yield {name: np.asarray(values, np.float64) for name, values in found.items()}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import results as r
+from toolkit.results.updates import Followed
 from toolkit.verbs.words import Flag, Folder, Given
 
 
@@ -63,13 +64,13 @@ def device_add(
         ask_password: ask for the password of the board; without it, that in the variable
             SANDERLING_PASSWORD, or a key of yours.
     """
-    from toolkit import devices
+    from toolkit import devices, secrets
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
     if address is None:
         name, address = devices.name_of(name), name
-    return devices.add(shelves, name, address, target, devices.password(ask_password), job)
+    return devices.add(shelves, name, address, target, secrets.password(ask_password), job)
 
 
 def device_list(*, workspace: Folder = None, job: Job = QUIET) -> r.Devices:
@@ -196,7 +197,7 @@ def device_follow(
     broker: Given = None,
     workspace: Folder = None,
     job: Job = QUIET,
-) -> r.Following:
+) -> Followed:
     """Have a device look for updates by itself, in a repository that `publish` writes.
 
     Args:
@@ -207,12 +208,20 @@ def device_follow(
         limit: what a download may take, such as 200kB (a second); all there is unless given.
         broker: mqtt://HOST:PORT or mqtts://…, whose messages make it look at once.
     """
-    from toolkit import devices
+    from toolkit import publishing
+    from toolkit.quantities import seconds, size_bytes
     from toolkit.workspace import Workspace
 
-    shelves = Workspace.find(workspace)
-    wanted = devices.Wanted(repository, channel, every, limit, broker)
-    return devices.follow(shelves, name, wanted, job)
+    return publishing.follow(
+        Workspace.find(workspace),
+        name,
+        "" if repository == "none" else repository.rstrip("/"),
+        job,
+        channel,
+        seconds(every, "--every"),
+        size_bytes(limit, "--limit") if limit else 0,
+        broker or "",
+    )
 
 
 def flash(image: Path, disk: Path, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Flashed:

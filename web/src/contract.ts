@@ -31,6 +31,16 @@ export interface FileFact {
   readonly extra: Fields;
 }
 
+/** Below which confidence a classifier does not answer, and what that was chosen to reach. */
+export interface Abstention {
+  readonly threshold: number; // an answer whose largest share is smaller is no answer
+  readonly risk: number; // share of wrong ones among the answered, at most
+  readonly certainty: number; // probability that this holds
+  readonly coverage: number; // share of the held-out items that were answered
+  readonly items: number; // held-out items it was chosen on
+  readonly extra: Fields;
+}
+
 export interface Manifest {
   readonly name: string;
   readonly version: string;
@@ -41,6 +51,7 @@ export interface Manifest {
   readonly tolerance: number; // of a replayed golden output: share of its spread
   readonly files: ReadonlyMap<string, FileFact>;
   readonly lineage: string;
+  readonly abstention: Abstention | null; // null where it always answers
   readonly extra: Fields;
 }
 
@@ -110,6 +121,18 @@ export function readSignature(value: unknown, where = "signature"): Signature {
   };
 }
 
+export function readAbstention(value: unknown, where = "abstention"): Abstention {
+  const fields = object(value, where);
+  return {
+    threshold: number(fields.threshold, `${where}.threshold`),
+    risk: number(fields.risk, `${where}.risk`),
+    certainty: number(fields.certainty, `${where}.certainty`),
+    coverage: number(fields.coverage, `${where}.coverage`),
+    items: integer(fields.items, `${where}.items`),
+    extra: others(fields, ["threshold", "risk", "certainty", "coverage", "items"]),
+  };
+}
+
 export function readManifest(value: unknown): Manifest {
   const fields = versioned(value, "manifest");
   return {
@@ -122,9 +145,13 @@ export function readManifest(value: unknown): Manifest {
     tolerance: number(fields.tolerance, "manifest.tolerance"),
     files: map(readFileFact)(fields.files, "manifest.files"),
     lineage: text(fields.lineage ?? "", "manifest.lineage"),
+    abstention:
+      (fields.abstention ?? null) === null
+        ? null
+        : readAbstention(fields.abstention, "manifest.abstention"),
     extra: others(fields, [
       ...["schema", "name", "version", "target", "format", "model"],
-      ...["signature", "tolerance", "files", "lineage"],
+      ...["signature", "tolerance", "files", "lineage", "abstention"],
     ]),
   };
 }

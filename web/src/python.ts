@@ -13,6 +13,7 @@ import { EdgeError, list, number, object, text } from "./read";
 export interface Answer {
   readonly label?: string;
   readonly confidence?: number; // 0…1
+  readonly abstained?: boolean; // too little confidence for an answer
 }
 
 export interface BridgeTexts {
@@ -104,12 +105,13 @@ function doubles(tensors: Tensors): Record<string, Tensor> {
 
 function readAnswers(value: unknown): Answer[] {
   return list((item, where) => {
-    const { label, confidence } = object(item, where);
+    const { label, confidence, abstained } = object(item, where);
     return {
       ...(label === undefined ? {} : { label: text(label, `${where}.label`) }),
       ...(confidence === undefined
         ? {}
         : { confidence: number(confidence, `${where}.confidence`) }),
+      ...(abstained === true ? { abstained } : {}),
     };
   })(JSON.parse(text(value, "answers")), "answers");
 }

@@ -1,10 +1,10 @@
 """ONNX Runtime."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from edge_targets.runtime.contract import Signature, Tensor
-from edge_targets.runtime.engines.base import Engine
+from edge_targets.runtime.contract import Signature
+from edge_targets.runtime.engines.base import Arrays, Engine
 from edge_targets.runtime.errors import IntegrityError
 
 
@@ -14,8 +14,7 @@ class OnnxRuntime(Engine):
     title = "ONNX Runtime"
     package = "onnxruntime"
 
-    def __init__(self, model: Path, signature: Signature, threads: int = 1) -> None:
-        import numpy as np
+    def load(self, model: Path, signature: Signature, threads: int) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -23,8 +22,6 @@ class OnnxRuntime(Engine):
         options.log_severity_level = 3  # errors: warnings would go to a log nobody reads
         # x86 without VNNI sums pairs of int8 products in 16 bits, which overflows: compute exactly
         options.add_session_config_entry("session.x64quantprecision", "1")
-        # worked out once: of a small network's microseconds this would be a tenth
-        self.inputs = [(spec.name, np.dtype(spec.dtype)) for spec in signature.inputs]
         self.outputs = [spec.name for spec in signature.outputs]
         try:
             self.session = onnxruntime.InferenceSession(
@@ -36,15 +33,5 @@ class OnnxRuntime(Engine):
                 "Build the model again, or compare runtime versions with `sanderling doctor`.",
             ) from error
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        import numpy as np
-
-        feeds = {
-            name: np.asarray(inputs[name].data, dtype).reshape(inputs[name].shape)
-            for name, dtype in self.inputs
-        }
-        values = self.session.run(self.outputs, feeds)
-        return {
-            name: Tensor(value.shape, value.reshape(-1))
-            for name, value in zip(self.outputs, values, strict=True)
-        }
+    def run_arrays(self, inputs: Arrays) -> dict[str, Any]:
+        return dict(zip(self.outputs, self.session.run(self.outputs, inputs), strict=True))

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from edge_targets.runtime.contract import Signature, Tensor
-from edge_targets.runtime.engines.base import Engine
+from edge_targets.runtime.contract import Signature
+from edge_targets.runtime.engines.base import Arrays, Engine
 from edge_targets.runtime.errors import IntegrityError
 
 
@@ -18,9 +19,10 @@ class LiteRT(Engine):
     title = "LiteRT"
     package = "ai_edge_litert"
 
-    def __init__(self, model: Path, signature: Signature, threads: int = 1) -> None:
+    def load(self, model: Path, signature: Signature, threads: int) -> None:
         import numpy as np
 
+        self.concatenate = np.concatenate
         # armv7 devices have the older package only
         package = "ai_edge_litert" if find_spec("ai_edge_litert") else "tflite_runtime"
         interpreter = import_module(f"{package}.interpreter")
@@ -32,11 +34,10 @@ class LiteRT(Engine):
                     model_content=model.read_bytes(), num_threads=threads
                 )
                 self.runner.allocate_tensors()
-            # worked out once: of a small network's microseconds this would be a third
             details = self.runner.get_input_details()
             takes = {d["name"]: d["index"] for d in details}
             gives = {d["name"]: d["index"] for d in self.runner.get_output_details()}
-            self.inputs = [(s.name, takes[s.name], np.dtype(s.dtype)) for s in signature.inputs]
+            self.inputs = [(s.name, takes[s.name]) for s in signature.inputs]
             self.outputs = [(s.name, gives[s.name]) for s in signature.outputs]
             self.is_free = all(tuple(d["shape_signature"])[:1] == (-1,) for d in details)
             self.size = 1  # items that the interpreter is ready for
@@ -46,33 +47,31 @@ class LiteRT(Engine):
                 "Build the model again, or compare runtime versions with `sanderling doctor`.",
             ) from error
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        import numpy as np
-
-        feeds = [
-            (index, np.asarray(inputs[name].data, dtype).reshape(inputs[name].shape))
-            for name, index, dtype in self.inputs
-        ]
-        items = []
+    def run_arrays(self, inputs: Arrays) -> dict[str, Any]:
+        feeds = [(index, inputs[name]) for name, index in self.inputs]
         count = len(feeds[0][1])
         if self.is_free and count:
             self.resize(count)
+        if count == self.size:
+            return dict(self._invoke(feeds))
+        items = []
         for start in range(0, count, self.size):
-            for index, values in feeds:
-                self.runner.set_tensor(index, values[start : start + self.size])
-            self.runner.invoke()
-            items.append([self.runner.get_tensor(index) for _, index in self.outputs])
-        stacked = items[0] if len(items) == 1 else map(np.concatenate, zip(*items, strict=True))
-        return {
-            name: Tensor(value.shape, value.reshape(-1))
-            for (name, _), value in zip(self.outputs, stacked, strict=True)
-        }
+            some = [(index, values[start : start + self.size]) for index, values in feeds]
+            items.append(dict(self._invoke(some)))
+        return {name: self.concatenate([item[name] for item in items]) for name, _ in self.outputs}
+
+    def _invoke(self, feeds: list[tuple[int, Any]]) -> Iterator[tuple[str, Any]]:
+        for index, values in feeds:
+            self.runner.set_tensor(index, values)
+        self.runner.invoke()
+        for name, index in self.outputs:
+            yield name, self.runner.get_tensor(index)
 
     def resize(self, count: int) -> None:
         """Make room for so many items; it takes as long as a small network's answer."""
         if count == self.size:
             return
-        for name, index, _ in self.inputs:
+        for name, index in self.inputs:
             shape = next(spec.shape for spec in self.signature.inputs if spec.name == name)
             self.runner.resize_tensor_input(index, (count, *shape[1:]))
         self.runner.allocate_tensors()

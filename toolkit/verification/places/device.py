@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_targets.agent.protocol import COUNTED, DATATYPES
-from edge_targets.places.agents import no_agent
+from edge_targets.places.answers import no_agent
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import Job
@@ -60,15 +60,18 @@ class Device(Place):
             DeviceError: none answers, or what it serves is not this model.
         """
         reasons = []
-        for device, artifact in holders(subject):
+        for device, packed, artifact in holders(subject):
             target, place = place_of(subject.shelves, device)
             status = target.status(place)
+            name, version = packed.facts["served_as"], packed.facts["version"]
+            found = {one.name: one.version for one in status.models}
             if status.state != "ready":
                 reasons.append(f"{device.name} is {status.state}.")
-            elif status.version != device.facts["version"]:
-                reasons.append(f"{device.name} serves {status.version}, which is another file.")
+            elif found.get(name) != version:
+                known = ", ".join(found.values())
+                reasons.append(f"{device.name} serves {known}, which is another file.")
             else:
-                url = f"{status.url}/v2/models/{status.model}/versions/{status.version}/infer"
+                url = f"{status.url}/v2/models/{name}/versions/{version}/infer"
                 return Served(device.name, url, file_of(artifact, device))
         raise DeviceError(" ".join(reasons), HINT)
 
@@ -90,8 +93,8 @@ class Device(Place):
         yield Session(served.name, run)
 
 
-def holders(subject: Subject) -> list[tuple[Entry, Entry]]:
-    """Devices that a package of this very model was deployed to, with its artifact."""
+def holders(subject: Subject) -> list[tuple[Entry, Entry, Entry]]:
+    """Devices that a package of this very model was deployed to, that package, its artifact."""
     shelves = subject.shelves
     known = [subject.device] if subject.device else shelves.names("devices")
     found = []
@@ -99,7 +102,7 @@ def holders(subject: Subject) -> list[tuple[Entry, Entry]]:
         for packed in map(shelves.entry, device.parents):
             artifact = shelves.entry(packed.parents[0])
             if artifact.parents[0] == subject.entry.digest:
-                found.append((device, artifact))
+                found.append((device, packed, artifact))
     return found
 
 

@@ -1,0 +1,115 @@
+"""A card that we wrote starts a real machine, which becomes a device and serves, by itself.
+
+systemd and cloud-init are the real ones, Debian's, and so are kernel, sshd and Python; the machine
+is qemu's. It takes minutes: `make test-powercut` sets SANDERLING_MACHINES, or set it by hand.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge_targets.agent.home import Settings
+from edge_targets.catalog import targets
+from edge_targets.enrolment.payload import write_payload
+from edge_targets.flashing.fat import Fat
+from edge_targets.flashing.first_boot import FirstBoot, Wifi, hash_password
+from edge_targets.flashing.flash import flash
+from edge_targets.flashing.systems import PYTHONS
+from edge_targets.package import public_key
+from edge_targets.runtime.errors import DeviceError
+from edge_targets.runtime.events import QUIET
+from tests.edge_targets.conftest import Build
+from tests.edge_targets.pi_os import Board, pi_os
+from tests.edge_targets.tiny import KEY, infer_body
+
+TARGET = "raspberry_pi_4"
+SERVING_S = 900  # a start takes half a minute, installing onnxruntime on qemu some more
+ASK = (
+    "import json, sys, urllib.request as u; "
+    "print(u.urlopen(u.Request('http://127.0.0.1:7734/' + sys.argv[1], "
+    "(sys.argv[2:] or [None])[0] and sys.argv[2].encode())).read().decode())"
+)
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("SANDERLING_MACHINES"), reason="takes minutes: set SANDERLING_MACHINES"
+)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    key = tmp_path / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    return Board(tmp_path / "card.img", "ada", key)
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_a_flashed_card_becomes_a_serving_device(
+    tmp_path: Path, board: Board, build: Build, suite: str
+) -> None:
+    payload = tmp_path / "sanderling"
+    settings = Settings(device="kitchen-1", target=TARGET)
+    try:
+        write_payload(
+            payload,
+            settings,
+            (public_key(KEY),),
+            targets[TARGET](),
+            PYTHONS[suite],
+            ("onnx",),
+            QUIET,
+            build("1", target=TARGET),
+        )
+    except DeviceError as error:
+        pytest.skip(f"the wheels cannot be had: {error}")
+    first = FirstBoot(
+        "kitchen-1",
+        board.user,
+        password=hash_password("open sesame"),
+        ssh_keys=(board.key.with_suffix(".pub").read_text().strip(),),
+        wifi=Wifi.joining('Büro\'s "net"', "let me in", "DE"),
+        timezone="Europe/Berlin",
+        keyboard="de",
+    )
+
+    written = flash(pi_os(suite), board.card, payload, first, QUIET)
+
+    assert written.system == suite
+    if suite == "bookworm":  # its first start only sets up the system, and starts again
+        with board.powered() as machine:
+            machine.wait(SERVING_S)
+    with board.powered():
+        board.ask("test -e /var/lib/sanderling-enrolled", SERVING_S)
+        body = json.dumps(infer_body())
+        asked = f"python3 -c \"{ASK}\" v2/models/tiny/infer '{body}'"
+        answer = json.loads(board.ask(asked, SERVING_S))
+        board.ask("test ! -e /boot/firmware/sanderling-enrol.sh && sync", SERVING_S)
+        told = board.ask("cat /etc/hostname /etc/timezone; id -un; sudo -n id -un", 60)
+    with board.powered():  # as on every day after the first
+        again = board.ask(f'python3 -c "{ASK}" v1/status', SERVING_S)
+        failed = board.ask("systemctl --failed --plain --no-legend", 60)
+
+    assert answer["outputs"][0]["data"]
+    assert told.split() == ["kitchen-1", "Europe/Berlin", "ada", "root"]
+    assert json.loads(again)["device"] == "kitchen-1"
+    assert "sanderling" not in failed
+    names = left(board, tmp_path)
+    assert not names & {"sanderling", "firstrun.sh", "network-config", "sanderling-enrol.service"}
+    if suite == "trixie":
+        [text] = board.boot_files(tmp_path, "user-data")
+        assert text.read_text() == "#cloud-config\n"
+
+
+def left(board: Board, folder: Path) -> frozenset[str]:
+    """What the boot partition still holds at its top."""
+    listed = folder / "boot.img"
+    from edge_targets.flashing.table import read_table
+
+    with board.card.open("rb") as file:
+        boot = read_table(file.read(1 << 20), board.card).boot
+        assert boot
+        file.seek(boot.start)
+        listed.write_bytes(file.read(boot.size))
+    return Fat(listed).names()

@@ -1,0 +1,71 @@
+"""A Raspberry Pi's life with us, from the day it is added to the day it goes; all parts real.
+
+The board is an arm64 Debian with its own sshd and Python and no network; wheels, agent and engine
+run there under qemu as they would on its processor.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge_targets.catalog import targets
+from edge_targets.package import pack, public_key
+from edge_targets.places.target import Place
+from edge_targets.runtime.events import Event, Job
+from edge_targets.transport import post_json
+from edge_targets.transport.login import CONNECTIONS
+from tests.edge_targets import tiny
+from tests.pi.board import Pi
+from tests.pi.fixtures import StartPi
+
+FORMATS = "onnx"
+
+
+def package(folder: Path, version: str, scale: float, target: str) -> Path:
+    out = folder / f"tiny-{version}.sndl"
+    pack(tiny.manifest(version), tiny.members(scale), tiny.KEY, out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("target", "cpu", "suite"),
+    [
+        ("raspberry_pi_4", "cortex-a72", "bookworm"),
+        ("raspberry_pi_5", "cortex-a76", "trixie"),
+    ],
+)
+def test_a_board_is_added_deployed_to_updated_rolled_back_and_let_go(
+    start_pi: StartPi, tmp_path: Path, target: str, cpu: str, suite: str
+) -> None:
+    pi = start_pi(cpu, suite)
+    events: list[Event] = []
+    job = Job(events.append)
+    board = targets[target]()
+    place = Place("kitchen", pi.address, "", (public_key(tiny.KEY),), tmp_path / "keys")
+    one, two = (package(tmp_path, version, float(version), target) for version in ("1", "2"))
+
+    board.enrol(place, pi.password, job)
+    assert board.status(place).state == "empty"
+
+    first = board.deploy(one, place, job)
+    assert tiny.answers(first.url, 1.0)
+
+    timed = board.bench(two, place, 1, job)
+    assert timed.runs > 0
+    assert timed.p50_ms > 0
+    assert tiny.answers(first.url, 1.0)  # and it serves what it did
+
+    second = board.deploy(two, place, job)
+    assert tiny.answers(second.url, 2.0)
+    assert board.status(place).models[0].previous == "1"
+
+    back = board.rollback(place, "tiny")
+    assert back.version == "1"
+    assert tiny.answers(second.url, 1.0)
+    assert any("tiny" in line for line in board.logs(place, 100))
+
+    board.withdraw(place, job)
+    left = "ls -d /opt/sanderling /var/lib/sanderling; pgrep -u sanderling -l"
+    assert pi.run(left, user="root", check=False).stdout == ""

@@ -1,0 +1,366 @@
+"""Packages to channels that devices follow: a repository of static files, its keys, its deltas.
+
+The keys lie in `keys/tuf/` of the workspace, unless those of root and targets are told to lie
+elsewhere; `keys/tuf/repository.json` remembers which folder they sign, and where the others are.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from edge_targets.package import public_key, verify
+from edge_targets.runtime.contract import Wire, texts
+from edge_targets.runtime.durable import replace_file, storing
+from edge_targets.runtime.errors import DataError, RecipeError, UnknownNameError
+from edge_targets.runtime.events import Job
+from edge_targets.updates import delta
+from edge_targets.updates.names import ROLES, Release, check_channel
+from edge_targets.updates.repository import Repository, RoleKeys, Stored
+from edge_targets.updates.vault import Passphrase, Vault, no_passphrase
+from toolkit.results.updates import (
+    Channels,
+    DeltaRow,
+    Followed,
+    Published,
+    Refreshed,
+    ReleaseRow,
+    RoleRow,
+    Rotated,
+    Stick,
+    Withdrawn,
+)
+from toolkit.shipping import package_file, place_of, signing_key_of
+from toolkit.workspace import Workspace
+
+BASES = 5  # earlier versions that deltas are made from: what a fleet has that was not long off
+WORTH = 0.8  # of a package; a larger delta is not kept
+SOON_DAYS = 30.0
+
+
+@dataclass(frozen=True)
+class Where(Wire):
+    """Which repository a workspace signs; `offline` are the folders of root's and targets' keys."""
+
+    versioned: ClassVar = True
+    nested: ClassVar = {"offline": texts}
+
+    directory: str
+    offline: tuple[str, ...] = ()
+
+
+def channel_init(
+    shelves: Workspace,
+    directory: Path,
+    channels: Sequence[str] = ("stable",),
+    offline: Sequence[Path] = (),
+    keys: int = 1,
+    threshold: int = 1,
+    passphrase: Passphrase = no_passphrase,
+) -> Channels:
+    """Make an empty repository in a folder; `keys` and `threshold` are of root and targets."""
+    online = keys_folder(shelves)
+    if (online / "repository.json").exists():
+        known = Where.parse((online / "repository.json").read_bytes()).directory
+        raise DataError(
+            f"This workspace publishes to {known} already.",
+            "Add a channel there with `sanderling channel add`, or use another workspace.",
+        )
+    where = Where(str(directory.absolute()), tuple(str(one.absolute()) for one in offline))
+    vault = Vault(online, tuple(Path(one) for one in where.offline), passphrase)
+    role = RoleKeys(keys, threshold)
+    Repository(Path(where.directory), vault).create(channels, {"root": role, "targets": role})
+    replace_file(online / "repository.json", where.dump().encode(), 0o600)
+    return channel_show(shelves)
+
+
+def keys_folder(shelves: Workspace) -> Path:
+    return shelves.key_file.parent / "tuf"
+
+
+def repository_of(
+    shelves: Workspace,
+    directory: Path | None = None,
+    keys: Sequence[Path] = (),
+    passphrase: Passphrase = no_passphrase,
+) -> Repository:
+    """The repository that the workspace signs; `keys` are further folders to look for keys in.
+
+    Raises:
+        DataError: it has none yet.
+    """
+    online = keys_folder(shelves)
+    try:
+        where = Where.parse((online / "repository.json").read_bytes())
+    except OSError as error:
+        raise DataError(
+            "This workspace publishes nowhere yet.",
+            "Make a repository with `sanderling channel init DIRECTORY`.",
+        ) from error
+    folders = tuple(dict.fromkeys((*(Path(one) for one in where.offline), *keys)))
+    return Repository(directory or Path(where.directory), Vault(online, folders, passphrase))
+
+
+def publish(
+    shelves: Workspace,
+    package_name: str,
+    channel: str,
+    directory: Path | None,
+    job: Job,
+    notes: str = "",
+    bases: int = BASES,
+    broker: str = "",
+) -> Published:
+    """Put a package into a channel, with deltas from its latest versions, and nudge devices."""
+    repo = repository_of(shelves, directory)
+    entry = shelves.get("packages", package_name)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = package_file(shelves, entry, scratch)
+        manifest = verify(file, (public_key(signing_key_of(shelves)),))
+        release = Release(manifest.name, manifest.version, manifest.target, manifest.format)
+        release = Release(*words(release), notes=notes).checked()
+        before = earlier(repo, channel, release)
+        if before and before[0].release.version == release.version:
+            raise DataError(
+                f"{manifest.name} {manifest.version} is the newest of {channel} already.",
+                "Build and package another version.",
+            )
+        deltas = {}
+        for stored in [one for one in before if one.release.version != release.version][:bases]:
+            made = Path(scratch) / f"{stored.release.version}.sndd"
+            if delta.make(stored.file, file, made, job).size < WORTH * file.stat().st_size:
+                deltas[stored.release.version] = made
+        job.step("publish", 0, 1)
+        done = repo.publish(channel, file, release, deltas)
+    job.step("publish", 1, 1)
+    if broker:
+        tell(broker, channel)
+    [row] = [one for one in rows(repo, channel) if one.sequence == done.release.sequence]
+    return Published(
+        package_name,
+        channel,
+        str(repo.directory),
+        done.path,
+        release.target,
+        release.model,
+        release.version,
+        done.release.sequence,
+        done.size,
+        row.deltas,
+        next=("sanderling channel show", "sanderling device follow DEVICE URL"),
+    )
+
+
+def words(release: Release) -> tuple[str, str, str, str]:
+    return release.model, release.version, release.target, release.format
+
+
+def tell(broker: str, channel: str) -> None:
+    from edge_targets.agent.nudge import nudge
+
+    nudge(broker, channel)
+
+
+def earlier(repo: Repository, channel: str, release: Release) -> list[Stored]:
+    """Packages of the same model and target, the newest first."""
+    key = (release.target, release.model)
+    packages = [one for one in repo.releases(channel) if not one.release.base]
+    return [one for one in packages if (one.release.target, one.release.model) == key]
+
+
+def rows(repo: Repository, channel: str) -> list[ReleaseRow]:
+    stored = repo.releases(channel)
+    found = []
+    for one in stored:
+        r = one.release
+        if r.base:
+            continue
+        deltas = tuple(
+            DeltaRow(d.release.base, d.size, d.size / one.size)
+            for d in stored
+            if d.release.base and (words(d.release), d.release.sequence) == (words(r), r.sequence)
+        )
+        facts = (channel, r.target, r.model, r.version, r.sequence, one.size, r.notes)
+        found.append(ReleaseRow(*facts, deltas))
+    return found
+
+
+def channel_show(shelves: Workspace) -> Channels:
+    """How the repository stands: channels, releases, and until when each role is signed."""
+    repo = repository_of(shelves)
+    channels = repo.channels()
+    now = datetime.now(UTC)
+    roles = []
+    for state in repo.states():
+        left = (state.expires - now).total_seconds() / 86_400
+        facts = (state.name, state.version, state.expires.isoformat(), round(left, 2))
+        roles.append(RoleRow(*facts, state.keys, state.threshold, state.here))
+    late = [role for role in roles if role.days_left < 0]
+    soon = [role for role in roles if role.days_left < SOON_DAYS and role.name != "timestamp"]
+    note = ""
+    if late:
+        note = f"Expired: {', '.join(role.name for role in late)}. Devices take nothing."
+    elif soon:
+        note = f"Expires soon: {', '.join(role.name for role in soon)}."
+    releases = tuple(row for channel in channels for row in rows(repo, channel))
+    goes_on = (f"sanderling publish PACKAGE --channel {channels[0]}",) if channels else ()
+    return Channels(
+        str(repo.directory),
+        channels,
+        releases,
+        tuple(roles),
+        note,
+        next=("sanderling channel refresh",) if late or soon else goes_on,
+    )
+
+
+def channel_add(
+    shelves: Workspace,
+    channel: str,
+    keys: Sequence[Path] = (),
+    passphrase: Passphrase = no_passphrase,
+) -> Channels:
+    repository_of(shelves, None, keys, passphrase).add_channel(channel)
+    return channel_show(shelves)
+
+
+def channel_remove(
+    shelves: Workspace,
+    channel: str,
+    keys: Sequence[Path] = (),
+    passphrase: Passphrase = no_passphrase,
+) -> Channels:
+    repository_of(shelves, None, keys, passphrase).remove_channel(channel)
+    return channel_show(shelves)
+
+
+def channel_refresh(
+    shelves: Workspace, keys: Sequence[Path] = (), passphrase: Passphrase = no_passphrase
+) -> Refreshed:
+    """Sign the timestamp anew, and whatever else ages; to be done before the timestamp runs out."""
+    repo = repository_of(shelves, None, keys, passphrase)
+    signed = repo.refresh()
+    first = min(repo.states(), key=lambda state: state.expires)
+    return Refreshed(str(repo.directory), signed, first.expires.isoformat(), first.name)
+
+
+def channel_rotate(
+    shelves: Workspace,
+    role: str,
+    count: int = 0,
+    threshold: int = 0,
+    keys: Sequence[Path] = (),
+    passphrase: Passphrase = no_passphrase,
+) -> Rotated:
+    """Give a role new keys, such as after a theft; `count` of 0 keeps how many there are."""
+    repo = repository_of(shelves, None, keys, passphrase)
+    known = [state.name for state in repo.states()]
+    if role not in known:
+        raise UnknownNameError("role", role, known)
+    if threshold and not count:
+        raise RecipeError("A threshold needs a number of keys.", "Say how many keys there are.")
+    repo.rotate(role, RoleKeys(count, threshold or 1) if count else None)
+    states = {state.name: state for state in repo.states()}
+    mine = states[role]
+    return Rotated(role, mine.keys, mine.threshold, states[ROLES[0]].version)
+
+
+def withdraw(
+    shelves: Workspace, channel: str, model: str, version: str, target: str = ""
+) -> Withdrawn:
+    """Take a version out of a channel; devices that serve it go back to the newest left."""
+    repo = repository_of(shelves)
+    mine = [s.release for s in repo.releases(channel) if not s.release.base]
+    found = [r for r in mine if (r.model, r.version) == (model, version)]
+    targets = sorted({r.target for r in found if target in ("", r.target)})
+    if len(targets) > 1:
+        raise RecipeError(
+            f"{model} {version} is there for {', '.join(targets)}.", "Say which with --target."
+        )
+    if not targets:
+        known = [r.version for r in mine if r.model == model]
+        raise UnknownNameError("version", version, known)
+    gone = repo.withdraw(channel, targets[0], model, version)
+    left = earlier(repo, channel, gone)
+    newest = left[0].release.version if left else ""
+    return Withdrawn(channel, gone.target, model, version, newest)
+
+
+def follow(
+    shelves: Workspace,
+    device_name: str,
+    repository: str,
+    job: Job,
+    channel: str = "stable",
+    pull_s: float = 3600.0,
+    bytes_per_s: int = 0,
+    broker: str = "",
+) -> Followed:
+    """Have a device take its updates from `repository` (the web address of the folder)."""
+    check_channel(channel)
+    device = shelves.get("devices", device_name)
+    repo = repository_of(shelves)
+    if channel not in repo.channels():
+        raise UnknownNameError("channel", channel, list(repo.channels()))
+    target, place = place_of(shelves, device)
+    changes: Mapping[str, object] = {
+        "repository": repository,
+        "channel": channel,
+        "pull_s": pull_s,
+        "bytes_per_s": bytes_per_s,
+        "broker": broker,
+    }
+    target.configure(place, changes, repo.vault.pinned.read_bytes(), job)
+    return Followed(
+        device_name,
+        repository,
+        channel,
+        pull_s,
+        bytes_per_s,
+        broker,
+        next=(f"sanderling device status {device_name}",),
+    )
+
+
+def stick(
+    shelves: Workspace,
+    directory: Path,
+    channel: str,
+    model: str = "",
+    target: str = "",
+    version: str = "",
+) -> Stick:
+    """Copy the metadata, and the newest package that fits, to a folder such as a stick's.
+
+    A device checks it as it would a web server, so it holds as long as the timestamp does.
+    """
+    repo = repository_of(shelves)
+    repo.refresh()
+    wanted = []
+    seen: set[tuple[str, str]] = set()
+    for stored in repo.releases(channel):
+        r = stored.release
+        fits = all(
+            said in ("", has)
+            for said, has in ((model, r.model), (target, r.target), (version, r.version))
+        )
+        if fits and not r.base and (r.model, r.target) not in seen:
+            seen.add((r.model, r.target))
+            wanted.append(stored.file)
+    if not wanted:
+        raise DataError(f"{channel} holds nothing of the kind.", "See `sanderling channel show`.")
+    wanted += sorted(repo.metadata.glob("*.json"), key=lambda file: file.name == "timestamp.json")
+    size = 0
+    for file in wanted:
+        copy = directory / file.relative_to(repo.directory)
+        with storing(copy):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if copy.exists() and file.suffix != ".json":
+                copy.unlink()
+            shutil.copyfile(file, copy)
+        size += copy.stat().st_size
+    first = min(repo.states(), key=lambda state: state.expires)
+    return Stick(str(directory), len(wanted), size, first.expires.isoformat())
