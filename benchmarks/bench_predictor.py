@@ -4,12 +4,11 @@
 
 A tiny network, one of about a millisecond and one of large images, in ONNX Runtime and LiteRT:
 bare, through the Predictor uncounted, counted, and counted by plain Python. All of a row come from
-one run, round by round in turns; a round is long enough to hold whole flushes of the counts.
+one run, the best of rounds in turns; a round is long enough to hold whole flushes of the counts.
 Times are the process's processor time; the last column compares wall times.
 """
 
 import argparse
-import statistics
 import tempfile
 import time
 import zipfile
@@ -114,7 +113,7 @@ def ways(folder: Path, item: NDArray[np.float32]) -> list[Run]:
 
 
 def race(runs: list[Run], calls: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Microseconds a call, of processor and of wall: the median of rounds in turns."""
+    """Microseconds a call, of processor and of wall: the best of rounds in turns."""
     cpu: list[list[float]] = [[] for _ in runs]
     wall: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds):
@@ -124,8 +123,7 @@ def race(runs: list[Run], calls: int, rounds: int) -> tuple[list[float], list[fl
                 run()
             wall[place].append((time.perf_counter() - start) / calls * 1e6)
             cpu[place].append((time.process_time() - began) / calls * 1e6)
-    # the first round fills caches
-    return [statistics.median(one[1:]) for one in cpu], [statistics.median(one[1:]) for one in wall]
+    return [min(one) for one in cpu], [min(one) for one in wall]
 
 
 def main() -> None:

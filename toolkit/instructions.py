@@ -10,16 +10,18 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_targets.catalog import Target
+from edge_targets.catalog import Target, targets
 from edge_targets.emulation.counting import PACKAGES, Instructions, count
 from edge_targets.runtime.durable import storing
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET, Job
 from toolkit.inference import TEMPORARY
 from toolkit.latency import Estimated, Finished, Timing
-from toolkit.report import Check
+from toolkit.on_device import artifact_of, finished
+from toolkit.report import Check, Report
+from toolkit.workspace import Workspace
 
-OFF = 1.35  # four of five networks of ncnn's table are nearer to their board's rate
+OFF = 1.35  # four of five networks of a board are nearer to its rate (benchmarks/bench_latency.py)
 
 
 def instructions(
@@ -76,6 +78,19 @@ class Counted:
         alone, many = (estimate(file, n, job).latency_ms for n in (1, threads))
         told = f"{found.total:,} instructions of {found.cpu} ({found.runtime})"
         return Timing(found.total / rate * 1e3 * many / alone, told, OFF)
+
+
+def report(
+    shelves: Workspace, name: str, target_name: str, job: Job, allowed: int | None = None
+) -> Report:
+    """What an artifact costs on a target's core; with `allowed` it fails when that is more."""
+    artifact = artifact_of(shelves, name)
+    file = finished(shelves, artifact)
+    found = instructions(file.data, file.format, targets[target_name](), job)
+    total, *kinds = rows(found)
+    if allowed is not None:
+        total = regression(found, allowed)
+    return Report(f"{name} on {target_name}", (total, *kinds))
 
 
 def regression(found: Instructions, allowed: int) -> Check:

@@ -7,27 +7,33 @@ elsewhere; `keys/tuf/repository.json` remembers which folder they sign, and wher
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
 
 from edge_targets.package import public_key, verify
-from edge_targets.runtime.contract import Wire, texts
 from edge_targets.runtime.durable import replace_file, storing
 from edge_targets.runtime.errors import DataError, RecipeError, UnknownNameError
 from edge_targets.runtime.events import Job
 from edge_targets.updates import delta
-from edge_targets.updates.names import ROLES, Release, check_channel
-from edge_targets.updates.repository import Repository, RoleKeys, Stored
+from edge_targets.updates.names import ROLES, Release
+from edge_targets.updates.records import RoleKeys
+from edge_targets.updates.repository import Repository
 from edge_targets.updates.vault import Passphrase, Vault, no_passphrase
+from toolkit.repositories import (
+    WHERE,
+    Where,
+    earlier,
+    is_made,
+    keys_folder,
+    repository_of,
+    rows,
+    words,
+)
 from toolkit.results.updates import (
     Channels,
-    DeltaRow,
     Followed,
     Published,
     Refreshed,
-    ReleaseRow,
     RoleRow,
     Rotated,
     Stick,
@@ -41,17 +47,6 @@ WORTH = 0.8  # of a package; a larger delta is not kept
 SOON_DAYS = 30.0
 
 
-@dataclass(frozen=True)
-class Where(Wire):
-    """Which repository a workspace signs; `offline` are the folders of root's and targets' keys."""
-
-    versioned: ClassVar = True
-    nested: ClassVar = {"offline": texts}
-
-    directory: str
-    offline: tuple[str, ...] = ()
-
-
 def channel_init(
     shelves: Workspace,
     directory: Path,
@@ -63,8 +58,8 @@ def channel_init(
 ) -> Channels:
     """Make an empty repository in a folder; `keys` and `threshold` are of root and targets."""
     online = keys_folder(shelves)
-    if (online / "repository.json").exists():
-        known = Where.parse((online / "repository.json").read_bytes()).directory
+    if is_made(online):
+        known = Where.parse((online / WHERE).read_bytes()).directory
         raise DataError(
             f"This workspace publishes to {known} already.",
             "Add a channel there with `sanderling channel add`, or use another workspace.",
@@ -72,36 +67,11 @@ def channel_init(
     where = Where(str(directory.absolute()), tuple(str(one.absolute()) for one in offline))
     vault = Vault(online, tuple(Path(one) for one in where.offline), passphrase)
     role = RoleKeys(keys, threshold)
+    with storing(online):
+        online.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(online / WHERE, where.dump().encode(), 0o600)
     Repository(Path(where.directory), vault).create(channels, {"root": role, "targets": role})
-    replace_file(online / "repository.json", where.dump().encode(), 0o600)
     return channel_show(shelves)
-
-
-def keys_folder(shelves: Workspace) -> Path:
-    return shelves.key_file.parent / "tuf"
-
-
-def repository_of(
-    shelves: Workspace,
-    directory: Path | None = None,
-    keys: Sequence[Path] = (),
-    passphrase: Passphrase = no_passphrase,
-) -> Repository:
-    """The repository that the workspace signs; `keys` are further folders to look for keys in.
-
-    Raises:
-        DataError: it has none yet.
-    """
-    online = keys_folder(shelves)
-    try:
-        where = Where.parse((online / "repository.json").read_bytes())
-    except OSError as error:
-        raise DataError(
-            "This workspace publishes nowhere yet.",
-            "Make a repository with `sanderling channel init DIRECTORY`.",
-        ) from error
-    folders = tuple(dict.fromkeys((*(Path(one) for one in where.offline), *keys)))
-    return Repository(directory or Path(where.directory), Vault(online, folders, passphrase))
 
 
 def publish(
@@ -137,7 +107,9 @@ def publish(
         done = repo.publish(channel, file, release, deltas)
     job.step("publish", 1, 1)
     if broker:
-        tell(broker, channel)
+        from edge_targets.agent.nudge import nudge
+
+        nudge(broker, channel)
     [row] = [one for one in rows(repo, channel) if one.sequence == done.release.sequence]
     return Published(
         package_name,
@@ -152,40 +124,6 @@ def publish(
         row.deltas,
         next=("sanderling channel show", "sanderling device follow DEVICE URL"),
     )
-
-
-def words(release: Release) -> tuple[str, str, str, str]:
-    return release.model, release.version, release.target, release.format
-
-
-def tell(broker: str, channel: str) -> None:
-    from edge_targets.agent.nudge import nudge
-
-    nudge(broker, channel)
-
-
-def earlier(repo: Repository, channel: str, release: Release) -> list[Stored]:
-    """Packages of the same model and target, the newest first."""
-    key = (release.target, release.model)
-    packages = [one for one in repo.releases(channel) if not one.release.base]
-    return [one for one in packages if (one.release.target, one.release.model) == key]
-
-
-def rows(repo: Repository, channel: str) -> list[ReleaseRow]:
-    stored = repo.releases(channel)
-    found = []
-    for one in stored:
-        r = one.release
-        if r.base:
-            continue
-        deltas = tuple(
-            DeltaRow(d.release.base, d.size, d.size / one.size)
-            for d in stored
-            if d.release.base and (words(d.release), d.release.sequence) == (words(r), r.sequence)
-        )
-        facts = (channel, r.target, r.model, r.version, r.sequence, one.size, r.notes)
-        found.append(ReleaseRow(*facts, deltas))
-    return found
 
 
 def channel_show(shelves: Workspace) -> Channels:
@@ -299,12 +237,14 @@ def follow(
     bytes_per_s: int = 0,
     broker: str = "",
 ) -> Followed:
-    """Have a device take its updates from `repository` (the web address of the folder)."""
-    check_channel(channel)
+    """Have a device take its updates from `repository`, a web address; from nowhere when empty."""
     device = shelves.get("devices", device_name)
-    repo = repository_of(shelves)
-    if channel not in repo.channels():
-        raise UnknownNameError("channel", channel, list(repo.channels()))
+    root = b""
+    if repository:
+        repo = repository_of(shelves)
+        if channel not in repo.channels():
+            raise UnknownNameError("channel", channel, list(repo.channels()))
+        root = repo.vault.pinned.read_bytes()
     target, place = place_of(shelves, device)
     changes: Mapping[str, object] = {
         "repository": repository,
@@ -313,7 +253,7 @@ def follow(
         "bytes_per_s": bytes_per_s,
         "broker": broker,
     }
-    target.configure(place, changes, repo.vault.pinned.read_bytes(), job)
+    target.configure(place, changes, root, job)
     return Followed(
         device_name,
         repository,

@@ -146,18 +146,19 @@ class Agent:
         What is served already is left as it is: a second flip would cost the way back.
         """
         try:
-            if same := self.updater.is_active(file):
-                predictor = self.served.find(same.name, same.version).predictor
-                return Installed(same.name, same.version, predictor.replay())
-            with self.updater.prepared(file, asked) as fresh, self.warden.changing:
+            manifest = self.updater.verified(file)
+            name, version = manifest.name, manifest.version
+            if manifest in self.models() and self.updater.is_active(manifest):
+                same = self.served.find(name, version).predictor
+                return Installed(name, version, same.replay())
+            with self.updater.prepared(file, manifest, asked) as fresh, self.warden.changing:
                 self.updater.commit(fresh)
                 self.warden.begin(fresh.predictor)
         except EdgeError as error:
             self.warden.told(LastUpdate.now("failed", why=f"{error} {error.hint}".strip()))
             raise
-        manifest = fresh.predictor.manifest
-        self.warden.told(LastUpdate.now("installed", manifest.name, manifest.version))
-        return Installed(manifest.name, manifest.version, fresh.golden_difference)
+        self.warden.told(LastUpdate.now("installed", name, version))
+        return Installed(name, version, fresh.golden_difference)
 
     def rollback(self, name: str = "") -> RolledBack:
         """Serve the version before; without a name that of the only model.

@@ -50,7 +50,9 @@ class Connection:
         self.over_tcp = over_tcp
         self.tls = tls
         self.state = State.SHAKE if tls else State.HEAD
-        self.deadline = time.monotonic() + self.limits.head_s
+        self.since = time.monotonic()
+        self.deadline = self.since + self.limits.head_s
+        self.proven = False  # whether anything came that we may answer
         self.events = 0  # that the selector waits for
         self.buffer = b""
         self.head: Head | None = None
@@ -164,8 +166,11 @@ class Connection:
         self.buffer = self.buffer[end + len(END) :]
         self.head = head
         self.server.access.check(head, self.over_tcp)
+        self.proven = True
         action, length = route(head)
         self.action = action
+        # a body that this route does not take must not be read as the next request
+        self.closes = bool(head.length) and not action.takes
         if action.kind == "upload":
             self.upload(action, length)
             return False
@@ -176,13 +181,13 @@ class Connection:
             return True
         if length > SMALL:
             self.reserve(length)
-        if head.waits:
-            self.link.send(CONTINUE)
         self.body = bytearray(length)
         self.filled = len(self.buffer)
         self.body[: self.filled] = self.buffer
         self.buffer = b""
         self.state, self.deadline = State.BODY, self.server.now + self.limits.body_s
+        if head.waits:
+            self.send(CONTINUE)
         return True
 
     def work(self, body: bytes | bytearray) -> None:
@@ -225,26 +230,19 @@ class Connection:
         """The answer to the request at work, or why there is none."""
         if self.state is not State.WORK:
             return
-        try:
-            if isinstance(result, LostError):
-                self.end()
-                return
-            if isinstance(result, BaseException):
-                self.refuse(result)
-            else:
-                self.reply(result)
-            self.advance()
-            if self.tls and self.state in (State.HEAD, State.BODY):
-                self.read()
-        except OSError as error:
-            log.debug("a connection ended: %s", error)
+        if isinstance(result, LostError):
             self.end()
+        elif isinstance(result, BaseException):
+            self.refuse(result)
+        else:
+            self.reply(result)
+        self.advance()
+        if self.tls and self.state in (State.HEAD, State.BODY):
+            self.ready(EVENT_READ)
 
     # ---- answers
 
     def refuse(self, error: BaseException) -> None:
-        if isinstance(error, ConnectionError):  # there is nobody to tell
-            raise error
         problem = problem_of(error)
         if problem.status == 500:
             log.error("%r", self.head, exc_info=error)
@@ -254,22 +252,13 @@ class Connection:
         self.reply(answer_of(problem))
 
     def reply(self, answer: Answer) -> None:
-        head = self.head
-        unread = self.state is not State.WORK
-        if (
-            head is None
-            or not head.keeps
-            or self.server.stopped.is_set()
-            or (unread and head.length)
-        ):
+        if self.head is None or not self.head.keeps or self.server.stopped.is_set():
             self.closes = True
         data = answer.encode(self.closes)
-        try:
-            sent = self.link.send(data)
-        except self.server.blocked:
-            sent = 0
+        sent = self.send(data)
         if sent == len(data):
             self.sent()
+        if sent == len(data) or self.state is State.END:
             return
         self.out = memoryview(data)[sent:]
         self.server.in_flight += len(self.out)
@@ -277,12 +266,20 @@ class Connection:
         self.state, self.deadline = State.WRITE, self.server.now + self.limits.write_s
         self.watch(EVENT_WRITE)
 
-    def write(self) -> None:
+    def send(self, data: bytes | memoryview) -> int:
+        """As much as the system takes now; who is gone is let go."""
         try:
-            self.out = self.out[self.link.send(self.out) :]
+            return self.link.send(data)
         except self.server.blocked:
-            return
-        if not self.out:
+            return 0
+        except OSError as error:
+            log.debug("a connection ended: %s", error)
+            self.end()
+            return 0
+
+    def write(self) -> None:
+        self.out = self.out[self.send(self.out) :]
+        if not self.out and self.state is State.WRITE:
             self.sent()
             self.advance()
 
@@ -300,7 +297,10 @@ class Connection:
         self.state, self.deadline = State.DRAIN, self.server.now + self.limits.drain_s
         self.filled, self.buffer = 0, b""
         self.watch(EVENT_READ)
-        self.link.shutdown(socket.SHUT_WR)
+        try:
+            self.link.shutdown(socket.SHUT_WR)
+        except OSError:  # the other side was quicker
+            self.end()
 
     # ---- bounds
 
@@ -315,16 +315,11 @@ class Connection:
 
     def expire(self) -> None:
         """Its time is over: who dribbles is cut off like who is silent."""
-        late = self.state is State.BODY or (self.state is State.HEAD and self.buffer)
-        if not late:
-            self.end()
-            return
-        with suppress(OSError):
-            self.head = None
-            self.body = bytearray()
+        if self.state is State.BODY or (self.state is State.HEAD and self.buffer):
+            self.head, self.body = None, bytearray()
             self.refuse(Problem(408, "The request took too long."))
-            return
-        self.end()
+        else:
+            self.end()
 
     def end(self) -> None:
         if self.state is State.END:

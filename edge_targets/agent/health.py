@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from edge_targets.runtime.errors import DeviceError, StorageError
 
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")  # thousandths of a degree; Pi: the SoC
 MEMORY = Path("/proc/meminfo")
+OWN_GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")  # hexadecimal
 VCGENCMD = "/usr/bin/vcgencmd"
 # https://www.raspberrypi.com/documentation/computers/os.html, "get_throttled": bits now; the same
@@ -37,12 +39,32 @@ def health(root: Path) -> dict[str, float]:
 
 
 def available_memory() -> int:
-    """Bytes that programs can still take; 0 where the system does not tell."""
+    """Bytes that this process and its children can still take; 0 where the system does not tell."""
     with suppress(OSError, ValueError, StopIteration):
-        lines = MEMORY.read_text().splitlines()
-        line = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(line.split()[1]) * 1024
+        available = _figure(MEMORY.read_text(), "MemAvailable:") * 1024
+        return max(1, min(available, _group_memory()))
     return 0
+
+
+def _group_memory() -> int:
+    """What a limit such as systemd's MemoryMax= leaves (Linux: admin-guide/cgroup-v2, "memory")."""
+    with suppress(OSError, ValueError, StopIteration):
+        path = _line(OWN_GROUP.read_text(), "0::")
+        folder = GROUPS / path.lstrip("/")
+        limit = int((folder / "memory.max").read_text())  # "max": there is none
+        used = int((folder / "memory.current").read_text())
+        cached = _figure((folder / "memory.stat").read_text(), "inactive_file ")
+        return limit - used + cached
+    return sys.maxsize
+
+
+def _line(text: str, begin: str) -> str:
+    """The rest of the first line that begins so."""
+    return next(line for line in text.splitlines() if line.startswith(begin))[len(begin) :]
+
+
+def _figure(text: str, begin: str) -> int:
+    return int(_line(text, begin).split()[0])
 
 
 def throttled() -> dict[str, Any]:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,14 +31,17 @@ from edge_targets.runtime.contract import Wire
 from edge_targets.runtime.durable import storing
 from edge_targets.runtime.errors import DeviceError, EdgeError, IntegrityError
 from edge_targets.updates.client import Client, Offer
-from edge_targets.updates.clock import Clock
-from edge_targets.updates.fetching import Folder, Limits, Source, Web, download
+from edge_targets.updates.clock import Clock, Seen
+from edge_targets.updates.fetching import Folder, Limits, Source, download
 from edge_targets.updates.patch import apply
+from edge_targets.updates.web import Web
 
 log = logging.getLogger(__name__)
 
 MAX_ROOT = 256 << 10  # bytes of root.json
 PULLED = "pulled-"
+FOLDER = "updates"
+DRIFT = timedelta(hours=1)  # that a clock may be set back by without being wrong
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Look:
 
     @property
     def folder(self) -> Path:
-        return self.home.root / "updates"
+        return self.home.root / FOLDER
 
     def run(self) -> Found:
         """Fetch the first model that the channel has another version of.
@@ -256,7 +260,11 @@ def look(home: Home, stick: Path | None, skip: Collection[str]) -> Found:
             source = Folder(stick)
         elif settings.repository:
             # a certificate may look not valid yet to a clock that stands in 1970
-            source = Web(settings.repository, limits, checks_time=is_set(clock))
+            source = Web(
+                settings.repository,
+                limits,
+                checks_time=is_set(clock, Seen.load(home.root / FOLDER)),
+            )
         else:
             raise DeviceError(
                 "This device follows no repository.", "Name one with `sanderling device follow`."
@@ -270,9 +278,10 @@ def look(home: Home, stick: Path | None, skip: Collection[str]) -> Found:
         return Found("failed", error=f"{type(error).__name__}: {error}", hint="This is a bug.")
 
 
-def is_set(clock: Clock) -> bool:
-    """Whether the calendar can be right: this code is no older than its own files."""
-    return clock.now.timestamp() >= Path(__file__).stat().st_mtime
+def is_set(clock: Clock, seen: Seen) -> bool:
+    """Whether the calendar can be right: no earlier than this code, nor than what was seen."""
+    floors = [datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC), seen.floor(clock)]
+    return all(clock.now >= floor - DRIFT for floor in floors if floor)
 
 
 if __name__ == "__main__":

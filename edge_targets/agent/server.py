@@ -235,9 +235,18 @@ class Server:
                 continue
             self.welcome(link, listener.family != socket.AF_UNIX)
 
+    def make_room(self) -> bool:
+        """Part with the oldest of those who hold a place and ask for nothing."""
+        silent = [each for each in self.connections if not each.proven]
+        oldest = min(silent, key=lambda each: each.since, default=None)
+        if oldest is None or oldest.since + self.limits.prove_s > self.now:
+            return False
+        oldest.end()
+        return True
+
     def welcome(self, link: socket.socket, over_tcp: bool) -> None:
         link.setblocking(False)
-        if len(self.connections) >= self.limits.connections:
+        if len(self.connections) >= self.limits.connections and not self.make_room():
             with suppress(OSError):
                 link.send(BUSY)
                 link.shutdown(socket.SHUT_WR)

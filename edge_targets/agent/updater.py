@@ -99,22 +99,29 @@ class Updater:
             StorageError: no room on the disk.
             DeviceError: not enough memory.
         """
-        with self.prepared(file) as fresh:
+        with self.prepared(file, self.verified(file)) as fresh:
             self.commit(fresh)
         return fresh
 
+    def verified(self, file: Path) -> Manifest:
+        """What is in a package that comes from whom we trust; an IntegrityError otherwise."""
+        return verify(file, self.home.trusted())
+
     @contextmanager
-    def prepared(self, file: Path, asked: bool = True) -> Iterator[Fresh]:
-        """A package that was tried and loaded, ready for `commit`, in the block."""
+    def prepared(self, file: Path, manifest: Manifest, asked: bool = True) -> Iterator[Fresh]:
+        """A package that was tried and loaded, ready for `commit`, in the block.
+
+        Unless it was `asked` for, a version that was rolled back here before is refused.
+        """
+        if not asked and manifest.version in self.refused(manifest.name):
+            raise RefusedVersionError(
+                f"{manifest.name} {manifest.version} was rolled back on this device.",
+                "Publish another version, or deploy this one by hand.",
+            )
         settings = self.home.settings()
         staged = staging(self.models)
         try:
-            manifest = self.unpack(file, staged)
-            if not asked and manifest.version in self.refused(manifest.name):
-                raise RefusedVersionError(
-                    f"{manifest.name} {manifest.version} was rolled back on this device.",
-                    "Publish another version, or deploy this one by hand.",
-                )
+            self.unpack(file, manifest, staged)
             found = self.attempt(staged, settings.threads)
             check_memory(int(found.get("memory_bytes", 0)), f"{manifest.name} at work")
             # loaded before the flip: what is active has been loaded at least once
@@ -128,36 +135,29 @@ class Updater:
         slot = Slots(self.models / manifest.name).commit(fresh.staged, manifest.version)
         log.info("%s: slot %s with %s is active", manifest.name, slot.name, manifest.version)
 
-    def is_active(self, file: Path) -> Manifest | None:
-        """The package's manifest when it is the active one of its name already, and whole there.
-
-        Raises:
-            IntegrityError: as for an installation.
-        """
-        trusted = self.home.trusted()
-        manifest = verify(file, trusted)
+    def is_active(self, manifest: Manifest) -> bool:
+        """Whether it is the active one of its name already, and whole there."""
         slots = Slots(self.models / manifest.name)
         active = slots.active
         if active is None or slots.manifest(active) != manifest:
-            return None
+            return False
         try:
-            return verify_folder(active, trusted)
+            verify_folder(active, self.home.trusted())
         except IntegrityError as error:
             log.warning("%s is installed again: %s", manifest.name, error)
-            return None
+            return False
+        return True
 
     def refused(self, name: str) -> tuple[str, ...]:
         """Versions of a model that were rolled back here."""
         return Slots(self.models / name).pointer.refused
 
-    def unpack(self, file: Path, staged: Path) -> Manifest:
-        trusted = self.home.trusted()
-        manifest = verify(file, trusted)
+    def unpack(self, file: Path, manifest: Manifest, staged: Path) -> None:
         check_runs(manifest)
         size = sum(fact.size for fact in manifest.files.values())
         check_disk(self.models, size, f"{manifest.name} {manifest.version}")
         check_memory(manifest.files[manifest.model].size, f"the model of {manifest.name}")
-        return unpack(file, staged, trusted)
+        unpack(file, staged, self.home.trusted())
 
     def bench(self, file: Path, threads: int) -> dict[str, float]:
         """Time `file` in a process of its own; what is served, and the slots, stay.
@@ -167,7 +167,7 @@ class Updater:
         """
         staged = staging(self.models)
         try:
-            self.unpack(file, staged)
+            self.unpack(file, self.verified(file), staged)
             return in_child(staged, threads, RUNS)
         finally:
             shutil.rmtree(staged, ignore_errors=True)

@@ -84,6 +84,7 @@ def count(
     job: Job = QUIET,
     suite: str = "bookworm",
     kept: Path | None = None,
+    anew: bool = False,
 ) -> Instructions:
     """The instructions of one prediction of a batch of one on one thread; kept once counted.
 
@@ -94,6 +95,7 @@ def count(
         platforms: pip's tags of the board.
         suite: of Debian, which decides the Python.
         kept: the cache; `default_cache()` unless given.
+        anew: count whatever is known already.
 
     Raises:
         UnsupportedError: the format has no runtime there, or this machine lacks a program.
@@ -108,7 +110,7 @@ def count(
     folder = kept or default_cache()
     told = [str(requirements), cpu, suite, format_name, digest(model), digest(SOURCE), GUEST]
     answer = folder / "instructions" / f"{hashlib.sha256(' '.join(told).encode()).hexdigest()}.json"
-    if known := read(answer):
+    if not anew and (known := read(answer)):
         return known
     if lacking := missing():
         raise UnsupportedError(

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import pwd
-import shutil
 import subprocess
 import sys
 import time
@@ -114,8 +113,10 @@ def command(*words: str) -> None:
 
 
 def own(path: Path, account: str) -> None:
+    """Give a file to the agent's user; where that user put a link, the link."""
     if account:
-        shutil.chown(path, account, account)
+        user = pwd.getpwnam(account)
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 def healthy(layout: Layout, port: int, say: Callable[..., object]) -> dict[str, Any]:

@@ -180,8 +180,10 @@ def attempt(
     except subprocess.TimeoutExpired as error:
         raise IntegrityError(f"The trial did not end in {TRIAL_S:.0f} s.", hint) from error
     if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise IntegrityError(f"The runtime died of {name} on this board.", hint)
+        ended = signal.Signals(-done.returncode)
+        # what the kernel does to whoever takes the last memory
+        memory = "Has the board too little memory for it? " if ended == signal.SIGKILL else ""
+        raise IntegrityError(f"The runtime died of {ended.name} on this board.", memory + hint)
     try:
         found = json.loads(done.stdout)
         assert isinstance(found, dict)

@@ -7,6 +7,8 @@ new environment has been tried; when the agent then does not answer, the old one
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +35,8 @@ def run(payload: Path | None, words: Sequence[str]) -> int:
     for verb, text in VERBS.items():
         verbs.add_argument(f"--{verb}", action="store_true", help=text)
     options = parser.parse_args(words)
+    os.umask(0o022)  # the agent's user must be able to read what root unpacks
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # whoever asked may be gone: we go on
     say, layout = Say(options.json), Layout(options.root.resolve())
     try:
         with board.alone(layout):

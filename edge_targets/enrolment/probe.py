@@ -23,7 +23,7 @@ SIXTY_FOUR = "Install the 64-bit Raspberry Pi OS: it runs on the Raspberry Pi 3 
 ARMV6 = ("Raspberry Pi Zero W", "Raspberry Pi Zero Rev", "Raspberry Pi Model")
 GENERIC = {"aarch64": "linux_arm64", "armv7l": "linux_armv7", "x86_64": "linux_x86_64"}
 
-# POSIX sh; $1 is a Python, $2 where our software is. A line an answer, and none where the board does not know
+# POSIX sh; $1 is a Python, $2 where our software is. An answer is empty where none is known
 QUESTIONS = r"""
 say() { printf '%s=%s\n' "$1" "$2"; }
 tree=/sys/firmware/devicetree/base

@@ -5,6 +5,7 @@ Both start `start.py`, which runs the agent from the environment that `current` 
 
 import fcntl
 import os
+import pwd
 import shlex
 import shutil
 import signal
@@ -144,7 +145,9 @@ class Keeper(Service):
         folder, run = self.layout.software, self.layout.run
         keeper = [sys.executable, "-s", "-P", "-m", "edge_targets.agent.keeper"]
         keeper += ["--pid-file", str(self.pid_file), "--watchdog-s", str(WATCHDOG_S), "--"]
-        words = [*keeper, sys.executable, "-I", str(folder / "start.py")]
+        # the log is opened by the agent's own user: the folder is that user's
+        log = f'exec "$@" >>{shlex.quote(str(self.layout.home / "keeper.log"))} 2>&1'
+        words = ["sh", "-c", log, "sh", *keeper, sys.executable, "-I", str(folder / "start.py")]
         if self.account:
             words = ["setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--init-groups", *words]
         owner = f"chown {ACCOUNT}:{ACCOUNT} {shlex.quote(str(run))}" if self.account else ":"
@@ -154,7 +157,7 @@ class Keeper(Service):
 mkdir -p {shlex.quote(str(run))}
 {owner}
 export PYTHONPATH={shlex.quote(str(folder / "current/site"))} PYTHONDONTWRITEBYTECODE=1
-exec {shlex.join(words)} >>{shlex.quote(str(self.layout.home / "keeper.log"))} 2>&1
+exec {shlex.join(words)}
 """
         replace_file(self.script, text.encode(), 0o755)
         with storing(self.boot):
@@ -202,10 +205,18 @@ exec {shlex.join(words)} >>{shlex.quote(str(self.layout.home / "keeper.log"))} 2
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             text = os.read(handle, 20).strip()
-            return int(text) if text.isdigit() and int(text) > 1 else 0
+            pid = int(text) if text.isdigit() else 0
+            return pid if pid > 1 and self.owns(pid) else 0
         finally:
             os.close(handle)
         return 0
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process is the agent's user's: nobody else's is ended, whatever a file says."""
+        user = pwd.getpwnam(self.account).pw_uid if self.account else os.geteuid()
+        with suppress(OSError):
+            return os.stat(f"/proc/{pid}").st_uid == user  # noqa: PTH116
+        return False
 
     def remove(self) -> None:
         if self.boot.exists():

@@ -43,8 +43,9 @@ MemorySwapMax=0
 CPUQuota={100 * cores - 50}%
 TasksMax=256
 LimitNOFILE=4096
-# the agent goes before the system does
+# the agent goes before the system does, and a trial of a package before the agent
 OOMScoreAdjust=500
+OOMPolicy=continue
 Nice=5
 
 NoNewPrivileges=yes

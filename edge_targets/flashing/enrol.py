@@ -19,8 +19,9 @@ set -u
 boot={BOOT}
 done=/var/lib/sanderling-enrolled
 log=/var/log/sanderling-enrol.log
-umask 077
-[ -f "$log" ] && tail -c 262144 "$log" >"$log.new" && mv "$log.new" "$log"
+umask 022 # the agent's own user reads what is installed
+touch "$log" && chmod 600 "$log"
+[ "$(wc -c <"$log")" -gt 1048576 ] && : >"$log" # many bad starts must not fill the disk
 exec >>"$log" 2>&1
 echo "start $(date -u +%Y-%m-%dT%H:%M:%SZ)"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from edge_targets.agent.home import Settings
-from edge_targets.enrolment.carry import as_root, carry, install, upkeep
+from edge_targets.enrolment.carry import FOLDER, as_root, carry, install, upkeep
 from edge_targets.enrolment.payload import write_payload
 from edge_targets.enrolment.plan import PORT
 from edge_targets.enrolment.probe import PYTHON, check, probe
@@ -94,6 +94,7 @@ class Board(AgentTarget):
         with suppress(EdgeError):
             self.flush(place)
         self.maintain(place, "--uninstall", b"", job)
+        self.connection(place).run(["rm", "-rf", "--", FOLDER])
         CONNECTIONS.close(ssh_address(place.address), keys_of(place))
 
     def find(self, place: Place) -> str | None:

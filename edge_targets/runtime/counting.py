@@ -50,44 +50,43 @@ class Buffer:
         self.sketches: Sketches = {}  # counted into
         self.edges: dict[tuple[str, str], Any] = {}
         self.tensors: list[Waiting] = []
-        self.rows = 0
-        self.room = 0  # rows
+        self.room = 0  # rows of each tensor
         self.scratch = np.empty(CHUNK)
         self.mask = np.empty(CHUNK, np.bool_)
 
     def open(self, sketches: Sketches) -> None:
         """Count into these from now on."""
         self.sketches = sketches
-        self.rows = 0
 
     def as_array(self, tensor: Tensor) -> Any:
         return self.np.asarray(tensor.data).reshape(tensor.shape)
 
-    def add(self, inputs: Arrays, outputs: Arrays, items: int) -> None:
+    def add(self, inputs: Arrays, outputs: Arrays) -> None:
         """Keep a copy of a batch: whose the arrays are may write into them next."""
         if not self._fits(inputs, outputs):
             self._begin(inputs, outputs)
-        if self.rows + items > self.room:
-            self.flush()
-        start, end = self.rows, self.rows + items
         for waiting in self.tensors:
             rows = (outputs if waiting.output else inputs)[waiting.name]
             if waiting.thins:
-                rows = rows.reshape(items, -1)[:, :: waiting.step]
-            if waiting.rows.dtype is not rows.dtype:
-                waiting.widen(self.np, rows.dtype, start)
-            if items <= self.room:
-                waiting.rows[start:end] = rows
-            else:
+                rows = rows.reshape(len(rows), -1)[:, :: waiting.step]
+            end = waiting.used + len(rows)
+            if end > self.room:
+                self._count_waiting(waiting)
+                end = len(rows)
+            if end > self.room:
                 self._count(waiting, rows)
-        self.rows = end if items <= self.room else 0
+                continue
+            if waiting.rows.dtype is not rows.dtype:
+                waiting.widen(self.np, rows.dtype)
+            waiting.rows[waiting.used : end] = rows
+            waiting.used = end
 
     def _fits(self, inputs: Arrays, outputs: Arrays) -> bool:
         for waiting in self.tensors:
             array = (outputs if waiting.output else inputs)[waiting.name]
             if array.shape[1:] != waiting.shape:
                 return False
-        return self.room > 0
+        return self.room > 0  # else nothing has come yet
 
     def _begin(self, inputs: Arrays, outputs: Arrays) -> None:
         """Make room for batches of another shape."""
@@ -106,16 +105,19 @@ class Buffer:
             thins = len(shape) != 1 or step != 1
             self.tensors.append(Waiting(*key, features, shape, thins, step, -(-size // step)))
         width = sum(waiting.width for waiting in self.tensors)
-        self.room = min(MAX_ROWS, MAX_VALUES // max(1, width))
+        self.room = max(1, min(MAX_ROWS, MAX_VALUES // max(1, width)))
         for waiting in self.tensors:
             waiting.rows = self.np.empty((self.room, waiting.width), self.np.float32)
 
     def flush(self) -> None:
         """Count what waits, and let go of it."""
-        rows, self.rows = self.rows, 0
-        if rows:
-            for waiting in self.tensors:
-                self._count(waiting, waiting.rows[:rows])
+        for waiting in self.tensors:
+            self._count_waiting(waiting)
+
+    def _count_waiting(self, waiting: "Waiting") -> None:
+        used, waiting.used = waiting.used, 0
+        if used:
+            self._count(waiting, waiting.rows[:used])
 
     def _count(self, waiting: "Waiting", rows: Any) -> None:
         with self.np.errstate(all="ignore"):
@@ -205,7 +207,8 @@ class Waiting:
         thins: whether an item has to be made flat, or not all of it is read.
         step: from one value that is read to the next.
         width: values that are read of an item.
-        rows: shape (room, width); those that wait are the first.
+        rows: shape (room, width).
+        used: rows that wait: the first ones.
     """
 
     name: str
@@ -216,13 +219,14 @@ class Waiting:
     step: int
     width: int
     rows: Any = None
+    used: int = 0
 
-    def widen(self, np: ModuleType, dtype: Any, used: int) -> None:
-        """Hold numbers of that dtype too, exactly; the first `used` rows are kept."""
+    def widen(self, np: ModuleType, dtype: Any) -> None:
+        """Hold numbers of that dtype too, exactly."""
         both = np.promote_types(self.rows.dtype, dtype)
         if both != self.rows.dtype:
             wider = np.empty(self.rows.shape, both)
-            wider[:used] = self.rows[:used]
+            wider[: self.used] = self.rows[: self.used]
             self.rows = wider
 
 

@@ -61,9 +61,8 @@ class Profiler:
         if self.buffer is None:
             self.observe(tensors(inputs), tensors(outputs), latency_ms)
             return
-        items = len(next(iter(outputs.values())))
-        self.buffer.add(inputs, outputs, items)
-        self._observed(items, latency_ms)
+        self.buffer.add(inputs, outputs)
+        self._observed(len(next(iter(outputs.values()))), latency_ms)
 
     def _observed(self, items: int, latency_ms: float) -> None:
         self.samples += items

@@ -31,6 +31,8 @@ def unpacked(path: Path) -> Iterator[Path]:
         IntegrityError: there is no package, or a file is not as its manifest says.
     """
     if path.is_dir():
+        if not (path / MANIFEST).is_file():
+            raise IntegrityError(f"{path} holds no package.", "Give a .sndl file, or its folder.")
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="sanderling-") as name:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,11 +124,12 @@ class Loop:
         try:
             while not self.world.stopping.is_set():
                 try:
-                    for sample in self.source.samples(self.world):
-                        failures = 0
-                        self.queue.put(sample, wait=not self.source.live)
-                        if self.world.stopping.is_set():
-                            break
+                    with closing(self.source.samples(self.world)) as samples:
+                        for sample in samples:
+                            failures = 0
+                            self.queue.put(sample, wait=not self.source.live)
+                            if self.world.stopping.is_set():
+                                break
                     return
                 except DeviceError as error:
                     failures += 1

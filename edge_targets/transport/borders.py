@@ -51,6 +51,9 @@ def translated(address: SshAddress, lost: Callable[[], object] = int) -> Iterato
 
     try:
         yield
+    except (asyncssh.SFTPNoConnection, asyncssh.SFTPConnectionLost) as error:
+        lost()
+        raise DeviceError(f"{address} does not answer: {first_line(error)}.", LOOK) from error
     except asyncssh.SFTPError as error:
         raise DeviceError(f"{address}: {first_line(error)}.", sftp_hint(error)) from error
     except (asyncssh.KeyExchangeFailed, asyncssh.ProtocolError, ValueError) as error:

@@ -128,7 +128,9 @@ def _send_pieces(incoming: str, handle: BinaryIO, size: int, kept: int, job: Job
             if not lost or failures > TRIES:
                 raise
             time.sleep(PAUSE_S * failures)
-            at = min(_kept(incoming) or 0, size)
+            now = min(_kept(incoming) or 0, size)
+            failures = 0 if now > at else failures  # a bad line is not a dead one
+            at = now
     job.step("send package", size, size)
 
 

@@ -12,8 +12,9 @@ from edge_targets.runtime.errors import DeviceError, StorageError, first_line
 from edge_targets.runtime.events import QUIET, Job
 from edge_targets.transport.background import BACKGROUND
 from edge_targets.transport.borders import SshAddress, translated
+from edge_targets.transport.files import PATIENCE, Patience
 from edge_targets.transport.hostkeys import FILE, HostKeys, entry
-from edge_targets.transport.ssh import PATIENCE, Patience, Ssh
+from edge_targets.transport.ssh import Ssh
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHKey

@@ -5,46 +5,27 @@ becomes a `DeviceError` here, once.
 """
 
 import hashlib
-import posixpath
 import shlex
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from edge_targets.runtime.errors import DeviceError, IntegrityError
 from edge_targets.runtime.events import QUIET, Job
 from edge_targets.transport.background import BACKGROUND
 from edge_targets.transport.borders import SshAddress, translated
+from edge_targets.transport.files import Files, Patience, Sent
 
 if TYPE_CHECKING:
-    from asyncssh import SFTPClient, SSHClientConnection
+    from asyncssh import SSHClientConnection
 
 MAX_OUTPUT = 4 << 20  # bytes of a program's output that are kept
 READ = 64 << 10
-PIECE = 1 << 20  # bytes sent between two reports; asyncssh keeps many requests of 32 kB under way
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds until the other side counts as gone; boards answer in one, busy ones in some.
-
-    Attributes:
-        connect_s: for the network and the login together.
-        silence_s: of a program that prints nothing, and of a transfer that does not move.
-        alive_s: between two questions whether the connection lives; three without an answer end it.
-    """
-
-    connect_s: float = 30.0
-    silence_s: float = 120.0
-    alive_s: float = 10.0
-
-
-PATIENCE = Patience()
 
 
 @dataclass(frozen=True)
@@ -62,16 +43,6 @@ class Done:
         return lines[-1][-300:]
 
 
-@dataclass
-class Sent:
-    """How much of a file is there: written by one thread, told by another."""
-
-    size: int = 0
-
-    def tell(self, job: Job, what: str, total: int) -> None:
-        job.step(what, self.size, total)
-
-
 class Ssh:
     """One connection to a board, from any thread."""
 
@@ -81,6 +52,7 @@ class Ssh:
         self.patience = patience
         self.lost = threading.Event()
         self._forwards: dict[str | int, str] = {}
+        self._files = Files(raw, patience)
 
     @property
     def alive(self) -> bool:
@@ -193,14 +165,15 @@ class Ssh:
             size = handle.seek(0, 2)
             part = f"{remote}.{digest[:16]}.part"
             for _ in range(2):
+                job.step(what, 0, size)
                 sent = Sent()
-                work = self._send(handle, size, part, sent)
+                work = self._files.send(handle, size, part, sent)
                 BACKGROUND.wait(work, job, what, partial(sent.tell, job, what, size))
                 job.step(what, size, size)
                 if self.sha256(part, job) == digest:
-                    BACKGROUND.wait(self._rename(part, remote))
+                    BACKGROUND.wait(self._files.rename(part, remote))
                     return
-                BACKGROUND.wait(self._remove(part))  # an older half of it was damaged
+                BACKGROUND.wait(self._files.remove(part))  # an older half of it was damaged
         raise IntegrityError(
             f"{self.address}: {remote} is not there as it was sent.",
             "The board's disk or memory may be failing: try another SD card.",
@@ -218,59 +191,10 @@ class Ssh:
             DeviceError: it is longer than `limit`, or cannot be read.
         """
         with translated(self.address, self.lost.set):
-            found = BACKGROUND.wait(self._get(remote, limit))
+            found = BACKGROUND.wait(self._files.read(remote, limit))
         if found is not None and len(found) > limit:
             raise DeviceError(f"{self.address}: {remote} is too long.", "Look at the board.")
         return found
-
-    @asynccontextmanager
-    async def _sftp(self) -> "AsyncIterator[SFTPClient]":
-        import asyncio
-
-        client = await asyncio.wait_for(self.raw.start_sftp_client(), self.patience.silence_s)
-        async with client:
-            yield client
-
-    async def _send(self, handle: BinaryIO, size: int, part: str, sent: "Sent") -> None:
-        import asyncio
-
-        import asyncssh
-
-        async with self._sftp() as sftp:
-            await sftp.makedirs(posixpath.dirname(part) or ".", exist_ok=True)
-            try:
-                at = (await sftp.stat(part)).size or 0
-            except asyncssh.SFTPNoSuchFile:
-                at = 0
-            flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT
-            if at > size:
-                at, flags = 0, flags | asyncssh.FXF_TRUNC
-            attributes = asyncssh.SFTPAttrs(permissions=0o600)
-            async with sftp.open(part, flags, attributes, encoding=None) as there:
-                handle.seek(at)
-                while piece := handle.read(PIECE):
-                    await asyncio.wait_for(there.write(piece, at), self.patience.silence_s)
-                    at += len(piece)
-                    sent.size = at
-
-    async def _rename(self, part: str, remote: str) -> None:
-        async with self._sftp() as sftp:
-            await sftp.posix_rename(part, remote)
-
-    async def _remove(self, remote: str) -> None:
-        async with self._sftp() as sftp:
-            await sftp.remove(remote)
-
-    async def _get(self, remote: str, limit: int) -> bytes | None:
-        import asyncssh
-
-        async with self._sftp() as sftp:
-            try:
-                async with sftp.open(remote, "rb", encoding=None) as there:
-                    found: bytes = await there.read(limit + 1)
-                    return found
-            except asyncssh.SFTPNoSuchFile:
-                return None
 
     def forward(self, to: str | int) -> str:
         """The address, on loopback here, of a port of the board's loopback or a Unix socket."""

@@ -24,6 +24,7 @@ from edge_targets.updates.tensors import Range, tensors
 LOCAL_HEADER = 30  # bytes, before a member's name (PKWARE APPNOTE 6.3, section 4.3.7)
 SORTED = 8 << 20  # bytes that one delta may give to the search for shifted pieces
 SAMPLE = 256 << 10  # bytes of a tensor that a way is tried on
+NO_NUMBERS = 0  # the width of what is text or structure
 SPREAD = 0.1  # of its bytes are left of a part: shifted pieces are looked for too
 LEVEL = 19  # of zstd: made once, fetched by every device
 
@@ -69,26 +70,27 @@ def parts(data: memoryview) -> Iterator[Range]:
     """The whole file in parts, each with the name it is found again by."""
     at = 0
     for member in members(data):
-        yield Range(f"before {member.name}", at, member.start)
+        yield Range(f"before {member.name}", at, member.start, NO_NUMBERS)
         here = member.start
         for one in tensors(member.name, data[member.start : member.end]):
             start, end = member.start + one.start, member.start + one.end
-            yield Range(f"{member.name} before {one.name}", here, start)
+            yield Range(f"{member.name} before {one.name}", here, start, NO_NUMBERS)
             yield Range(f"{member.name}/{one.name}", start, end, one.width)
             here = end
-        yield Range(f"{member.name} end", here, member.end)
+        yield Range(f"{member.name} end", here, member.end, NO_NUMBERS)
         at = member.end
-    yield Range("end", at, len(data))
+    yield Range("end", at, len(data), NO_NUMBERS)
 
 
 def members(data: memoryview) -> list[Range]:
     """What a stored zip holds; any other file is one member, which may be a bare model."""
+    if bytes(data[4:8]) == b"TFL3":  # first: labels may be zipped to its end
+        return [Range(".tflite", 0, len(data))]
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             listed = sorted(archive.infolist(), key=lambda one: one.header_offset)
     except (zipfile.BadZipFile, ValueError, OSError):
-        kinds = {b"TFL3": ".tflite"}
-        return [Range(kinds.get(bytes(data[4:8]), ".onnx"), 0, len(data))]
+        return [Range(".onnx", 0, len(data))]
     found = []
     for info in listed:
         at = info.header_offset
@@ -130,7 +132,7 @@ class Maker:
 
     def _number(self, before: bytes, after: bytes, width: int, known: Range) -> None:
         """Of equal length: differences number by number, unless another way is smaller."""
-        widths = {w for w in (width, 1) if len(after) % w == 0}
+        widths = {w for w in (width or 1, 1) if len(after) % w == 0}
         tried = {}
         count = min(len(after), SAMPLE) // 8 * 8 or len(after)
         for kind in (patch.XOR, patch.SUBTRACT):
@@ -140,8 +142,9 @@ class Maker:
                     tried[kind, one] = _estimate(planes)
         best = min(tried, key=lambda way: (tried[way], way))
         share = tried[best] / count
-        # a text, or a tensor whose rows moved: pieces may be found elsewhere in it
-        pieces = self._pieces(before, after) if share > SPREAD else None
+        # in a text pieces may be found elsewhere; for numbers the search is slow and finds nothing
+        searched = width == NO_NUMBERS and share > SPREAD
+        pieces = self._pieces(before, after) if searched else None
         if pieces and _estimate(b"".join(pieces[1])) + len(pieces[0]) < share * len(after):
             self._shift(pieces, known, len(after))
             return

@@ -11,9 +11,6 @@ targets/CHANNEL/TARGET/MODEL/SHA256.VERSION.sndl  SHA256.FROM-VERSION.sndd
 ```
 """
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,57 +18,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from edge_targets.runtime.durable import replace_file, storing, sync_folder
+from edge_targets.runtime.durable import replace_file
 from edge_targets.runtime.errors import (
     DataError,
     IntegrityError,
-    RecipeError,
     StorageError,
     UnknownNameError,
 )
 from edge_targets.updates.edition import Edition, Lifetimes, Writer, read, read_root
-from edge_targets.updates.names import ROLES, Release, check_channel, release_of
+from edge_targets.updates.names import ROLES, Release, check_channel
+from edge_targets.updates.records import RoleKeys, RoleState, Stored, entries
+from edge_targets.updates.storing import place, store, sweep
 from edge_targets.updates.vault import Vault
 
-CHUNK = 1 << 20  # bytes
 KEPT = timedelta(days=30)  # that files nobody is led to any more stay, for downloads under way
-
-
-@dataclass(frozen=True)
-class RoleKeys:
-    """How many keys a role has, and how many of them must sign."""
-
-    keys: int = 1
-    threshold: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.threshold <= self.keys <= 20:
-            raise RecipeError(
-                f"{self.threshold} of {self.keys} keys cannot sign.", "Take 1 of 1, or 2 of 3."
-            )
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A file of a channel: what is said of it, and where it lies."""
-
-    release: Release
-    path: str
-    size: int
-    sha256: str
-    file: Path
-
-
-@dataclass(frozen=True)
-class RoleState:
-    """How a role stands; `here` are those of its keys whose private half can be used."""
-
-    name: str
-    version: int
-    expires: datetime
-    keys: int
-    threshold: int
-    here: int
 
 
 def _now() -> datetime:
@@ -120,8 +80,9 @@ class Repository:
             for channel in channels:
                 self._delegate(edition, channel, (roles or {}).get(channel, RoleKeys()))
             text = self._writer().write_root(root)
-            self._writer().write(edition)
+            # pinned before the timestamp makes a repository of it: what is there is ours
             replace_file(self.vault.pinned, text)
+            self._writer().write(edition)
 
     def publish(
         self,
@@ -153,8 +114,8 @@ class Repository:
         """Take a version, and every delta to or from it, out of a channel."""
         with self._changing() as edition:
             role = self._channel(edition, channel)
-            entries = _entries(role.signed.targets, channel)
-            mine = {p: r for p, r in entries.items() if (r.target, r.model) == (target, model)}
+            listed = entries(role.signed.targets, channel)
+            mine = {p: r for p, r in listed.items() if (r.target, r.model) == (target, model)}
             found = [r for r in mine.values() if r.version == version and not r.base]
             if not found:
                 known = sorted(r.version for r in mine.values() if not r.base)
@@ -243,10 +204,10 @@ class Repository:
         """All files of a channel, the newest first, a package before the deltas that lead to it."""
         targets = self._channel(self._read(), channel).signed.targets
         found = []
-        for path, release in _entries(targets, channel).items():
+        for path, release in entries(targets, channel).items():
             digest = targets[path].hashes["sha256"]
             size = targets[path].length
-            found.append(Stored(release, path, size, digest, self._file(path, digest)))
+            found.append(Stored(release, path, size, digest, place(self.directory, path, digest)))
         return tuple(sorted(found, key=lambda one: (-one.release.sequence, one.release.base)))
 
     def find(self, channel: str, target: str, model: str, version: str) -> Stored:
@@ -266,7 +227,7 @@ class Repository:
             delegator = (edition.root if name in ROLES else edition.targets).signed
             role = delegator.get_delegated_role(name)
             keys = [delegator.get_key(keyid) for keyid in role.keyids]
-            here = len(self.vault.signers(name, keys))
+            here = sum(self.vault.file(name, key) is not None for key in keys)
             signed = edition.role(name).signed
             state = (name, signed.version, signed.expires, len(keys), role.threshold, here)
             found.append(RoleState(*state))
@@ -338,37 +299,13 @@ class Repository:
             raise UnknownNameError("channel", channel, sorted(edition.channels))
         return edition.channels[channel]
 
-    def _file(self, path: str, digest: str) -> Path:
-        folder, _, name = path.rpartition("/")
-        return self.directory / "targets" / folder / f"{digest}.{name}"
-
     def _store(self, release: Release, channel: str, source: Path) -> Any:
-        """Copy a file to where its hash says, durably; its entry for the channel's metadata."""
+        """Copy a file to where its hash says; its entry for the channel's metadata."""
         from tuf.api.metadata import TargetFile
 
         path = release.path(channel)
-        folder = self._file(path, "").parent
-        digest, size = hashlib.sha256(), 0
-        with storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".new.", dir=folder)
-            try:
-                with os.fdopen(handle, "wb") as copy, source.open("rb") as original:
-                    while chunk := original.read(CHUNK):
-                        digest.update(chunk)
-                        size += len(chunk)
-                        copy.write(chunk)
-                    copy.flush()
-                    os.fchmod(copy.fileno(), 0o644)
-                    os.fsync(copy.fileno())
-                Path(name).replace(self._file(path, digest.hexdigest()))
-            finally:
-                Path(name).unlink(missing_ok=True)  # nothing is there after the rename
-            _sync_folders(folder, self.directory)
-        if not size:
-            raise IntegrityError(f"{source} is empty.", "Package the model again.")
-        custom = {"custom": release.to_json()}
-        return TargetFile(size, {"sha256": digest.hexdigest()}, path, custom)
+        size, digest = store(self.directory, path, source)
+        return TargetFile(size, {"sha256": digest}, path, {"custom": release.to_json()})
 
     def _sweep(self, edition: Edition) -> None:
         """Remove files that nothing leads to and that are older than any download."""
@@ -377,24 +314,5 @@ class Repository:
             kept.add(self.metadata / f"{edition.role(name).signed.version}.{name}.json")
         for role in edition.channels.values():
             for path, entry in role.signed.targets.items():
-                kept.add(self._file(path, entry.hashes["sha256"]))
-        before = (self.now() - KEPT).timestamp()
-        for file in [*self.metadata.glob("*.json"), *(self.directory / "targets").rglob("*.*")]:
-            # every root stays: a device that slept for years follows them one by one
-            if file in kept or file.name.endswith(".root.json") or not file.is_file():
-                continue
-            if file.stat().st_mtime < before:
-                file.unlink(missing_ok=True)
-
-
-def _entries(targets: Mapping[str, Any], channel: str) -> dict[str, Release]:
-    found = {path: release_of(path, entry.custom, channel) for path, entry in targets.items()}
-    return {path: release for path, release in found.items() if release}
-
-
-def _sync_folders(folder: Path, top: Path) -> None:
-    """Make a new folder's own name durable too, up to a folder that was there before."""
-    sync_folder(folder)
-    while folder != top and folder != folder.parent:
-        folder = folder.parent
-        sync_folder(folder)
+                kept.add(place(self.directory, path, entry.hashes["sha256"]))
+        sweep(self.directory, kept, (self.now() - KEPT).timestamp())

@@ -81,15 +81,19 @@ class Vault:
         return made
 
     def signers(self, role: str, keys: Iterable["Key"]) -> list["CryptoSigner"]:
-        """Those of the keys whose private half is here."""
-        found = []
-        for key in keys:
-            name = f"{role}-{key.keyid[:16]}.pem"
-            for folder in (self.online, *self.offline):
-                if (folder / name).is_file():
-                    found.append(self._signer(folder / name, key))
-                    break
-        return found
+        """Those of the keys whose private half is here; each may need its passphrase.
+
+        Raises:
+            IntegrityError: a wrong passphrase, or a file that others may read.
+        """
+        found = [(self.file(role, key), key) for key in keys]
+        return [self._signer(path, key) for path, key in found if path]
+
+    def file(self, role: str, key: "Key") -> Path | None:
+        """Where the private half of a key lies; None where it is not here."""
+        name = f"{role}-{key.keyid[:16]}.pem"
+        folders = (self.online, *self.offline)
+        return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
     def _signer(self, path: Path, key: "Key") -> "CryptoSigner":
         from cryptography.exceptions import UnsupportedAlgorithm

@@ -69,9 +69,11 @@ TRIXIE = BOOKWORM | {
 }
 
 
-def pi_image(files: Mapping[str, bytes], tmp_path: Path, start: int = 8 * MEGABYTE) -> bytes:
+def pi_image(
+    files: Mapping[str, bytes], tmp_path: Path, start: int = 8 * MEGABYTE, megabytes: int = 40
+) -> bytes:
     """A disk as Raspberry Pi OS has it: a boot partition with these files, and another."""
-    boot = fat_image(files, tmp_path)
+    boot = fat_image(files, tmp_path, megabytes)
     rest = random.Random(2).randbytes(MEGABYTE)
     table = entry(start, len(boot), 0x0C) + entry(start + len(boot), len(rest), 0x83)
     head = random.Random(3).randbytes(446) + table + bytes(32) + b"\x55\xaa"

@@ -15,9 +15,11 @@ from edge_targets.runtime.errors import EdgeError
 from edge_targets.runtime.events import Job
 from edge_targets.updates import delta
 from edge_targets.updates.clock import Clock
-from edge_targets.updates.fetching import Limits, Source, Web
+from edge_targets.updates.fetching import Limits, Source
 from edge_targets.updates.names import Release
-from edge_targets.updates.repository import Repository, Stored
+from edge_targets.updates.records import Stored
+from edge_targets.updates.repository import Repository
+from edge_targets.updates.web import Web
 from tests.edge_targets.channels import repository
 from tests.edge_targets.tiny import KEY
 from tests.edge_targets.webserver import FileServer, serving

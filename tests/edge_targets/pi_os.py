@@ -36,7 +36,7 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "udev", "dbus", "perl-base", "init-system-helpers"),
 )
 CLOUD = ("cloud-init", "netplan.io", "netcat-openbsd", "ca-certificates")
-PERMIT = "".join(f"{kind} sufficient pam_permit.so\n" for kind in ("auth", "account", "password"))
+PERMIT = "".join(f"{kind} sufficient pam_permit.so\n" for kind in ("auth", "account", "session"))
 FILES = {
     "etc/fstab": "/dev/vda1 /boot/firmware vfat defaults 0 0\n/dev/vda2 / ext4 defaults 0 0\n",
     "etc/hostname": "raspberrypi\n",
@@ -47,7 +47,8 @@ FILES = {
     "etc/gshadow": "",
     "etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM no\nUseDNS no\n"
     "Subsystem sftp internal-sftp\n",
-    "etc/pam.d/other": PERMIT + "session optional pam_permit.so\n",
+    "etc/pam.d/other": PERMIT,
+    "etc/pam.d/sudo": PERMIT,
     "etc/systemd/network/80-dhcp.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n",
     "etc/sudoers": "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
     # as the maker's images have it

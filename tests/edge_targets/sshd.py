@@ -102,7 +102,12 @@ def password_server(home: Path, password: str) -> Iterator[SshAddress]:
     """An SSH server that knows one password, and the keys in `home`; programs run in `home`."""
     import asyncssh
 
+    connections: list[asyncssh.SSHServerConnection] = []
+
     class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            connections.append(conn)
+
         def begin_auth(self, username: str) -> bool:
             return True
 
@@ -156,7 +161,10 @@ def password_server(home: Path, password: str) -> Iterator[SshAddress]:
         async def end() -> None:
             server.close()
             await server.wait_closed()
-            await asyncio.sleep(0.05)
+            for connection in connections:
+                connection.abort()
+                await connection.wait_closed()
+            await asyncio.sleep(0.05)  # transports close in the loop's next turns
 
         asyncio.run_coroutine_threadsafe(end(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

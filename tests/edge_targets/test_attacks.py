@@ -20,9 +20,10 @@ from edge_targets.package import pack
 from edge_targets.updates.client import MAX_TARGETS
 from edge_targets.updates.clock import Clock
 from edge_targets.updates.edition import Lifetimes, Writer
-from edge_targets.updates.fetching import Folder, Web
+from edge_targets.updates.fetching import Folder
 from edge_targets.updates.repository import Repository
 from edge_targets.updates.vault import Vault
+from edge_targets.updates.web import Web
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.following import QUICK, Following, following
 from tests.edge_targets.tiny import STRANGER, manifest, members

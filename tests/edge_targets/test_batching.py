@@ -147,15 +147,16 @@ def test_other_shapes_of_an_item_are_not_mixed() -> None:
 
 def test_unequal_and_absent_items_go_alone() -> None:
     bench = Bench()
-    unequal = {"x": floats(2, 0), "z": floats(3, 0)}
     bench.ask("a", floats(1, 0))
-    bench.ask("b", floats(1, 0), inputs=unequal)
-    bench.ask("c", floats(1, 0), inputs={})
-    bench.ask("d", floats(0, 0))
+    bench.ask("b", floats(1, 0), inputs={"x": floats(2, 0), "z": floats(3, 0)})
+    bench.ask("c", floats(1, 0), inputs={"x": floats(3, 0), "z": floats(2, 0)})
+    bench.ask("d", floats(1, 0), inputs={})
+    bench.ask("e", floats(0, 0))
 
     bench.batcher.flush()
 
-    assert isinstance(bench.found["c"], KeyError)  # it asked for nothing, and alone
+    assert bench.doubler.batches == [1, 2, 3, 0]  # b and c would have made five of each
+    assert isinstance(bench.found["d"], KeyError)  # it asked for nothing, and alone
     assert bench.values("a") == [0, 2, 4]
 
 

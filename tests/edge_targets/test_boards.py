@@ -1,5 +1,6 @@
 """A board over a real sshd, from its address to its end; the board is a folder of this machine."""
 
+import fcntl
 import json
 import platform
 import shlex
@@ -34,7 +35,7 @@ from tests.edge_targets.conftest import Build
 from tests.edge_targets.payloads import PYTHON, FolderBoard
 from tests.edge_targets.sshd import Sshd, password_server, sshd_in
 from tests.edge_targets.test_wheels import put_wheel
-from tests.edge_targets.tiny import KEY, answers
+from tests.edge_targets.tiny import KEY, answers, wait_until
 
 MACHINE = platform.machine()
 
@@ -92,9 +93,13 @@ def place(server: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
     CONNECTIONS.close(server.address, keys)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def enrolled(target: Board, place: Place) -> Board:
-    target.enrol(place, "", QUIET)
+    """It is a device, and serves nothing."""
+    if target.status(place).state == "stopped":
+        target.enrol(place, "", QUIET)
+    for served in target.status(place).models:
+        target.drop(place, served.name)
     return target
 
 
@@ -109,17 +114,6 @@ def test_an_address_is_kept_as_one_of_ssh_or_of_an_agent(target: Board) -> None:
     with pytest.raises(DeviceError, match="not the address of a Linux in a folder") as caught:
         target.check_address("./desk")
     assert "pi@raspberrypi" in caught.value.hint
-
-
-def test_before_it_is_enrolled_a_board_says_so(target: Board, place: Place) -> None:
-    status = target.status(place)
-
-    assert status.state == "stopped"
-    assert "no agent is installed" in status.reason
-    for attempt in (target.stop, lambda place: target.configure(place, {}, b"", QUIET)):
-        with pytest.raises(DeviceError, match="no agent of ours") as caught:
-            attempt(place)
-        assert "device add" in caught.value.hint
 
 
 def test_a_board_is_enrolled_and_again_at_no_cost(
@@ -201,15 +195,16 @@ def test_a_stopped_agent_is_told_its_log_still_read_and_a_deployment_starts_it(
     assert "does not answer" in status.reason
     assert lines
     assert done.version == "4"
-    enrolled.drop(place, "tiny")
 
 
 def test_a_lost_connection_is_opened_again(enrolled: Board, place: Place, server: Sshd) -> None:
     first = enrolled.find(place)
 
     server.stop()
-    gone = enrolled.status(place)
-    server.start()
+    try:
+        gone = enrolled.status(place)
+    finally:
+        server.start()
     back = enrolled.status(place)
 
     assert gone.state == "unreachable"
@@ -288,11 +283,48 @@ def test_a_simulator_is_configured_logs_and_rolls_back(tmp_path: Path, build: Bu
     assert simulator.logs(place, 3)
 
 
-def test_a_board_is_let_go_and_nothing_stays(
-    enrolled: Board, place: Place, folder: FolderBoard
+def test_a_board_is_let_go_and_comes_back_over_a_line_that_breaks_at_every_step(
+    enrolled: Board, place: Place, folder: FolderBoard, server: Sshd
 ) -> None:
-    enrolled.withdraw(place, QUIET)
+    def cut(step: str) -> Job:
+        def listen(event: Event) -> None:
+            if event.message.startswith(step) and server.process:
+                server.stop()
 
-    assert enrolled.status(place).state == "stopped"
+        return Job(listen)
+
+    enrolled.withdraw(place, QUIET)
     left = {path.relative_to(folder.root).as_posix() for path in folder.root.rglob("*.*")}
+    status = enrolled.status(place)
+    for attempt in (enrolled.stop, lambda place: enrolled.configure(place, {}, b"", QUIET)):
+        with pytest.raises(DeviceError, match="no agent of ours") as caught:
+            attempt(place)
+        assert "device add" in caught.value.hint
+    for step in ("look at the board", "send 2", "check payload", "try the environment"):
+        try:
+            with pytest.raises(DeviceError) as caught:
+                enrolled.enrol(place, "", cut(step))
+        finally:
+            server.stop()
+            server.start()
+        assert caught.value.hint
+        wait_until(lambda: alone(folder), limit_s=120)  # an installer goes on without us
+    enrolled.enrol(place, "", QUIET)
+
     assert left <= {"etc/rc.local"}
+    assert status.state == "stopped"
+    assert "no agent is installed" in status.reason
+    assert "goes on by itself" in str(caught.value)
+    assert enrolled.status(place).state == "empty"
+
+
+def alone(folder: FolderBoard) -> bool:
+    """Whether no installer runs."""
+    try:
+        with (folder.software / "install.lock").open("rb+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

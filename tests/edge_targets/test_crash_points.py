@@ -11,18 +11,18 @@ import pytest
 
 from edge_targets.agent.home import TrustedKeys
 from edge_targets.package import public_key
+from edge_targets.runtime.errors import EdgeError
 from edge_targets.runtime.spool import Spool
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.crashing import (
     RECORDS,
-    Call,
-    cuts,
     kills,
     record,
     recorded,
     updater,
 )
 from tests.edge_targets.tiny import KEY
+from tests.edge_targets.volatile import Call, cuts
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Case:
     before: tuple[str, ...]
     old: str
     new: str
+
+    @property
+    def way_back(self) -> bool:
+        """Whether another version is kept all the time, to go back to."""
+        return self.step == "install" and {"1", "2"} <= set(self.before)
 
 
 CASES = (
@@ -106,6 +111,15 @@ def served(root: Path) -> str:
     return found[0].manifest.version if found else ""
 
 
+def has_fallback(root: Path) -> bool:
+    at_work = updater(root)
+    try:
+        slots = at_work.slots("tiny")
+        return bool(at_work.loaded(slots, slots.fallback))
+    except EdgeError:
+        return False
+
+
 def is_clean(root: Path) -> bool:
     """Whether nothing is left of what was interrupted."""
     slots = list(root.glob("models/*/?"))
@@ -128,6 +142,7 @@ def test_a_kill_at_every_call_leaves_the_old_or_the_new(
     for after in kills(library, case.step, root, disk / "kills", package):
         found.append(served(after))
         assert is_clean(after)
+        assert has_fallback(after) or not case.way_back
 
     assert set(found[:-1]) <= {case.old, case.new}
     assert found[-1] == case.new
@@ -152,6 +167,7 @@ def test_a_power_cut_at_every_call_leaves_the_old_or_the_new(
     for done, after in cuts(root, calls, disk / "cuts"):
         found = served(after)
         assert found in {case.old, case.new}
+        assert has_fallback(after) or not case.way_back
         # what was acknowledged is there
         assert done < len(calls) or found == case.new
 

@@ -231,6 +231,36 @@ def attempt(url: str, package: Path) -> None:
         put_package(f"{url}/v1/package", package)
 
 
+def test_two_installations_at_once_end_in_one_of_them_and_a_clear_message(
+    build: Build, place: Place
+) -> None:
+    url = Simulator().deploy(build("1"), place, Job()).url
+    packages = {version: build(version, scale=float(version)) for version in ("2", "3")}
+    taken: list[str] = []
+    refused: list[DeviceError] = []
+    together = threading.Barrier(len(packages))
+
+    def send(version: str) -> None:
+        together.wait()
+        try:
+            taken.append(str(put_package(f"{url}/v1/package", packages[version])["version"]))
+        except DeviceError as error:
+            refused.append(error)
+
+    senders = [threading.Thread(target=send, args=(version,)) for version in packages]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+
+    assert taken
+    assert len(taken) + len(refused) == 2
+    assert all(error.hint for error in refused)
+    version = Simulator().status(place).version
+    assert version in taken
+    assert answers(url, scale=float(version))
+
+
 def test_only_one_agent_runs_in_a_folder(build: Build, place: Place) -> None:
     url = Simulator().deploy(build("1"), place, Job()).url
 

@@ -271,9 +271,31 @@ def test_a_start_at_which_installing_succeeds_leaves_no_secret_on_the_boot_parti
 
     assert start.run("print('installed')") == 0
 
+    assert (tmp_path / "lib/sanderling-enrolled").exists()
     assert sorted(path.name for path in start.boot.iterdir()) == ["user-data"]
     assert (start.boot / "user-data").read_text() == "#cloud-config\n"
     assert start.log.index("no room") < start.log.index("installed") < start.log.index("done")
+
+
+def test_what_is_installed_can_be_read_by_the_agents_own_user_and_the_log_cannot(
+    tmp_path: Path,
+) -> None:
+    start = Start(tmp_path)
+
+    start.run(f"open({str(tmp_path / 'installed')!r}, 'w')")
+
+    assert (tmp_path / "installed").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "log/sanderling-enrol.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_many_bad_starts_do_not_fill_the_disk(tmp_path: Path) -> None:
+    start = Start(tmp_path)
+    (tmp_path / "log/sanderling-enrol.log").write_bytes(bytes(2 << 20))
+
+    start.run("raise SystemExit('no room')")
+
+    assert (tmp_path / "log/sanderling-enrol.log").stat().st_size < 1000
+    assert "no room" in start.log
 
 
 def test_a_power_cut_while_tidying_up_does_not_install_again(tmp_path: Path) -> None:

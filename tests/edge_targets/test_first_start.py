@@ -18,6 +18,7 @@ from edge_targets.flashing.fat import Fat
 from edge_targets.flashing.first_boot import FirstBoot, Wifi, hash_password
 from edge_targets.flashing.flash import flash
 from edge_targets.flashing.systems import PYTHONS
+from edge_targets.flashing.table import read_table
 from edge_targets.package import public_key
 from edge_targets.runtime.errors import DeviceError
 from edge_targets.runtime.events import QUIET
@@ -105,8 +106,6 @@ def test_a_flashed_card_becomes_a_serving_device(
 def left(board: Board, folder: Path) -> frozenset[str]:
     """What the boot partition still holds at its top."""
     listed = folder / "boot.img"
-    from edge_targets.flashing.table import read_table
-
     with board.card.open("rb") as file:
         boot = read_table(file.read(1 << 20), board.card).boot
         assert boot

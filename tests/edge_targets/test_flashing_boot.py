@@ -23,6 +23,7 @@ from edge_targets.runtime.errors import (
     Cancelled,
     DataError,
     DeviceError,
+    IntegrityError,
     UnknownNameError,
     UnsupportedError,
 )
@@ -107,6 +108,19 @@ def test_a_payload_and_the_first_boot_lie_on_the_card_and_nothing_else_has_chang
     known = SYSTEMS[system]
     assert found == {name: known[name] for name in found}
     assert written == Written(len(data), written.sha256, "", system, written.files)
+
+
+def test_what_the_file_system_does_not_keep_is_found_by_reading_it_back(
+    tmp_path: Path, payload: Path
+) -> None:
+    """FAT takes names that differ in their case alone for the same."""
+    (payload / "wheels/name.whl").write_bytes(b"one")
+    (payload / "wheels/NAME.whl").write_bytes(b"another")
+
+    with pytest.raises(IntegrityError, match="does not hold what was written"):
+        flash(image_of(BOOKWORM, tmp_path), tmp_path / "card", payload, FIRST, QUIET)
+
+    assert not (tmp_path / "card").exists()
 
 
 def test_an_image_without_a_device_is_left_as_it_is(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ def test_a_device_tells_what_its_system_tells(
     (tmp_path / "meminfo").write_text(MEMINFO)
     monkeypatch.setattr(health, "THERMAL", tmp_path / "temp")
     monkeypatch.setattr(health, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(health, "OWN_GROUP", tmp_path / "none")
 
     found = health.health(tmp_path)
 
@@ -82,17 +83,36 @@ def test_no_room_says_how_much_is_needed_and_is_there(
 ) -> None:
     (tmp_path / "meminfo").write_text(MEMINFO)
     monkeypatch.setattr(health, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(health, "OWN_GROUP", tmp_path / "none")
     check_memory(100 << 20, "a model")
     check_disk(tmp_path, 1, "a package")
 
-    with pytest.raises(
-        DeviceError, match=r"needs 226\.5 MB of memory; 204\.8 MB"
-    ) as memory:
+    with pytest.raises(DeviceError, match=r"needs 226\.5 MB of memory; 204\.8 MB") as memory:
         check_memory(200 << 20, "a model")
     with pytest.raises(StorageError, match=r"a package needs [\d.]+ MB on the disk; [\d.]+ MB are"):
         check_disk(tmp_path, 1 << 60, "a package")
 
     assert memory.value.hint
+
+
+@pytest.mark.parametrize(
+    ("limit", "available"), [("max", 200_000 * 1024), ("90000000", 60_000_000), ("10", 1)]
+)
+def test_a_limit_of_the_service_counts_like_memory_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, available: int
+) -> None:
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    (tmp_path / "cgroup").write_text("0::/system.slice/sanderling.service\n")
+    group = tmp_path / "system.slice/sanderling.service"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text(f"{limit}\n")
+    (group / "memory.current").write_text("50000000\n")
+    (group / "memory.stat").write_text("anon 1\ninactive_file 20000000\nactive_file 3\n")
+    monkeypatch.setattr(health, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(health, "OWN_GROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(health, "GROUPS", tmp_path)
+
+    assert health.available_memory() == available
 
 
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:

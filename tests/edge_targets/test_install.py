@@ -26,7 +26,7 @@ from edge_targets.transport import post_json
 from tests.edge_targets.payloads import PYTHON, FolderBoard, folder_board, plan_of
 from tests.edge_targets.tiny import KEY, STRANGER, answers, manifest, members, wait_until
 
-DIES = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+DIES = "import os, signal; os.kill(os.getpid(), signal.{})"
 STUCK = "import sys\nif __name__ == '__main__': sys.exit(3)"
 
 
@@ -95,7 +95,11 @@ def test_every_step_can_be_done_again_and_a_newer_environment_takes_over(
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(DIES, "died of SIGILL"), ("import nowhere", "cannot be imported")],
+    [
+        (DIES.format("SIGILL"), "died of SIGILL"),
+        (DIES.format("SIGKILL"), "died of SIGKILL"),  # as the kernel ends who takes all memory
+        ("import nowhere", "cannot be imported"),
+    ],
 )
 def test_what_does_not_run_here_is_never_switched_to(
     board: FolderBoard, tmp_path: Path, code: str, words: str

@@ -13,9 +13,9 @@ from edge_targets.agent.home import Settings
 from edge_targets.agent.nudge import Nudges, connecting, nudge, topic
 from edge_targets.agent.puller import Puller
 from edge_targets.runtime.errors import DeviceError
-from tests.edge_targets.broker import Broker, running
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.following import following
+from tests.edge_targets.mosquitto import Broker, running
 from tests.edge_targets.tiny import wait_until
 
 

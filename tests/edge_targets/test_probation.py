@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_targets.agent import health, probation, served
+from edge_targets.agent import health, probation, served, slots
 from edge_targets.agent.agent import Agent
 from edge_targets.agent.home import Home, Settings, TrustedKeys
 from edge_targets.agent.probation import Probation
@@ -17,7 +17,7 @@ from edge_targets.agent.served import EmptyError, Live, in_time
 from edge_targets.agent.trial import attempt
 from edge_targets.package import pack, public_key, unpack
 from edge_targets.runtime.contract import Golden, Tensor
-from edge_targets.runtime.errors import DeviceError, UnknownNameError
+from edge_targets.runtime.errors import DeviceError, StorageError, UnknownNameError
 from edge_targets.runtime.predictor import Predictor
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.tiny import (
@@ -286,6 +286,39 @@ def test_what_the_channel_brings_again_is_refused_and_told(build: Build, agent: 
     assert ask(agent)[0] == "2"
 
 
+def test_a_look_for_updates_that_fails_is_told_and_nothing_changes(
+    build: Build, agent: Agent
+) -> None:
+    install(agent, build("1"))
+    settings = replace(Settings.load(agent.home.root), repository="http://127.0.0.1:1/")
+    settings.save(agent.home.root)
+    assert agent.status()["last_look"] is None
+
+    agent.pull()
+
+    wait_until(lambda: agent.status()["last_look"])
+    assert agent.status()["last_look"]["state"] == "failed"
+    assert agent.status()["last_look"]["error"]
+    assert ask(agent)[0] == "1"
+
+
+def test_a_sick_version_gives_way_even_when_the_disk_takes_nothing(
+    build: Build, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(agent, build("1"))
+    install(agent, fragile(tmp_path, "2"))
+
+    def refuses(path: Path, data: bytes) -> None:
+        raise StorageError(f"{path} could not be written: no space left.", "Free some.")
+
+    monkeypatch.setattr(slots, "replace_file", refuses)
+    fail(agent)
+
+    wait_until(lambda: ask(agent)[0] == "1")
+    monkeypatch.undo()
+    assert agent.updater.slots("tiny").pointer.probation  # the next start decides again
+
+
 def test_no_request_is_lost_while_versions_are_swapped(build: Build, agent: Agent) -> None:
     scales = {"1": 1.0, "2": 3.0, "3": 0.5, "4": 2.0}
     install(agent, build("1"))
@@ -350,7 +383,7 @@ def test_what_is_served_and_damaged_on_the_disk_is_installed_again(
 
     install(agent, build("1"))
 
-    assert agent.updater.is_active(build("1"))
+    assert agent.updater.is_active(agent.updater.verified(build("1")))
 
 
 def test_a_probation_goes_on_after_a_restart(build: Build, home: Home) -> None:

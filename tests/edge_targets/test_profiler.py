@@ -24,7 +24,7 @@ from edge_targets.runtime.contract import (
 from edge_targets.runtime.predictor import Predictor
 from edge_targets.runtime.profiler import Profiler
 from edge_targets.runtime.sketch import Sketch
-from edge_targets.runtime.watching import LANES, features, lane_sum
+from edge_targets.runtime.watching import LANES, MAX_AN_ITEM, features, lane_sum, thinned
 from tests.edge_targets import tiny
 from tests.edge_targets.test_predictor import unpacked
 
@@ -77,11 +77,11 @@ def profile(model: Signature, values: Arrays, edges: int) -> Profile:
     return Profile(0, sketches)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     width=st.integers(1, 5),
-    size=st.sampled_from([1, 3, 8, 9, 17]),
+    size=st.sampled_from([1, 3, 8, 9, 17, 40]),
     classes=st.integers(2, 12),
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=8),
     scale=SPREAD,
@@ -169,7 +169,7 @@ def test_what_waits_is_bounded() -> None:
 
     for _ in range(counting.MAX_ROWS):
         profiler.observe(inputs, outputs, 1.0)
-        most = max(most, profiler.buffer.rows)
+        most = max(most, *(one.used for one in profiler.buffer.tensors))
 
     assert most == profiler.buffer.room == counting.MAX_ROWS
     record = profiler.close()
@@ -205,6 +205,45 @@ def test_items_of_another_size_are_counted_with_those_before() -> None:
     assert record
     assert record.sketches["x"].counts == [0, 10]
     assert record.sketches["y"].counts == [0, 4]
+
+
+def test_a_batch_that_is_larger_than_the_buffer_is_counted() -> None:
+    profiler = Profiler(tiny.manifest(), Profile(0, {"a": Sketch([0.0])}), "d")
+    few, many = tiny.INPUTS, np.tile(tiny.INPUTS, (counting.MAX_ROWS, 1))
+
+    for rows in (few, many):
+        shares = Tensor((len(rows), 2), np.full(2 * len(rows), 0.5, np.float32))
+        inputs = {"x": Tensor(rows.shape, rows.reshape(-1))}
+        profiler.observe(inputs, {"probabilities": shares}, 1.0)
+
+    record = profiler.close()
+    assert record
+    assert record.sketches["a"].counts == [1 + len(many) // 2] * 2
+
+
+def test_an_output_that_is_one_for_a_whole_batch_is_counted_once() -> None:
+    model = Signature(
+        (TensorSpec("x", (-1, 2)),), (TensorSpec("y", (-1, 1)), TensorSpec("z", (1,)))
+    )
+    manifest = Manifest("m", "1", "t", "onnx", "m", model, 0.0, {})
+    profiler = Profiler(manifest, Profile(0, {"y": Sketch([0.5]), "z": Sketch([0.5])}), "d")
+
+    for _ in range(3):
+        outputs = {"y": Tensor((4, 1), np.ones(4)), "z": Tensor((1,), np.ones(1))}
+        profiler.observe({"x": Tensor((4, 2), np.ones(8))}, outputs, 1.0)
+
+    record = profiler.close()
+    assert record
+    assert (record.sketches["y"].count, record.sketches["z"].count) == (12, 3)
+
+
+@pytest.mark.parametrize("size", [1, 64, 784, 1024, 1025, 3072, 150_528, 7919])
+def test_large_items_are_read_at_places_of_every_channel(size: int) -> None:
+    places = range(0, size, thinned(size))
+
+    assert min(size, MAX_AN_ITEM / 2) <= len(places) <= MAX_AN_ITEM
+    if size > 12:
+        assert {place % 3 for place in places} == {0, 1, 2}
 
 
 def test_threads_that_ask_while_windows_close_lose_nothing(tmp_path: Path) -> None:

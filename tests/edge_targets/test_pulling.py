@@ -1,6 +1,7 @@
 """A device finds what its channel has for it, fetches as little as it can, and checks all of it."""
 
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from edge_targets.agent.home import Home, Settings, child_environment
 from edge_targets.agent.puller import FIRST_WAIT_S, LONGEST_WAIT_S, Puller
-from edge_targets.agent.pulling import Found
+from edge_targets.agent.pulling import Found, is_set
 from edge_targets.agent.slots import Slots
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.package import MANIFEST, SIGNATURE
@@ -21,12 +22,13 @@ from edge_targets.places.target import Place
 from edge_targets.runtime.errors import DeviceError, EdgeError, IntegrityError, UnknownNameError
 from edge_targets.runtime.events import Job
 from edge_targets.transport import post_json
-from edge_targets.updates.clock import Clock
+from edge_targets.updates.clock import Clock, Seen
 from edge_targets.updates.edition import Lifetimes
-from edge_targets.updates.fetching import Pace, Web
 from edge_targets.updates.repository import Repository
+from edge_targets.updates.web import Pace, Web
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.following import QUICK, Following, following
+from tests.edge_targets.mosquitto import certificate
 from tests.edge_targets.tiny import answers, wait_until
 from tests.edge_targets.webserver import breaking_off
 
@@ -272,6 +274,16 @@ def test_a_floor_from_a_stolen_key_falls_with_that_key(device: Following) -> Non
     assert device.look(clock=at(LONG_AGO)).version == "v1"
 
 
+def test_a_calendar_behind_what_was_seen_is_not_set() -> None:
+    now = datetime.now(UTC)
+    seen = Seen(time=(now + timedelta(days=1)).isoformat(), boot="b", uptime_s=5)
+
+    assert is_set(at(now), Seen())
+    assert not is_set(at(LONG_AGO), Seen())
+    assert not is_set(at(now, 5), seen)
+    assert is_set(at(now + timedelta(hours=24), 5), seen)
+
+
 # --- the child, and the thread that has it look
 
 
@@ -394,3 +406,39 @@ def test_an_agent_that_is_nudged_serves_what_was_published(device: Following, pl
     wait_until(lambda: Simulator().status(place).version == "v2")
     assert device.server.asked_for(".sndd") == 1
     assert answers(url, 1.1)
+
+
+CHILD = """
+import sys
+from edge_targets.runtime.errors import DeviceError
+from edge_targets.updates.fetching import Limits, read_bytes
+from edge_targets.updates.web import Web
+for checks in (True, False):
+    try:
+        text = read_bytes(Web(sys.argv[1], Limits(), checks), "metadata/timestamp.json", 20_000)
+        print("taken" if text else "")
+    except DeviceError as error:
+        print(error)
+"""
+
+
+def test_a_clock_in_1970_does_not_lock_a_device_out_of_https(
+    device: Following, tmp_path: Path
+) -> None:
+    """What such a clock sees: a certificate that is not valid yet. The files are signed anyhow."""
+    soon = datetime.now(UTC) + timedelta(days=100)
+    authority = certificate(tmp_path, start=soon, end=soon + timedelta(days=1))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, tmp_path / "key.pem")
+    server = device.server.server
+    assert server
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = device.server.url.replace("http:", "https:")
+    environment = {**child_environment(), "SSL_CERT_FILE": authority}
+
+    words = [sys.executable, "-c", CHILD, url]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+
+    refused, taken = done.stdout.splitlines()
+    assert "certificate is not yet valid" in refused
+    assert taken == "taken"

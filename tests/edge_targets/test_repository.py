@@ -18,7 +18,8 @@ from edge_targets.runtime.errors import (
 )
 from edge_targets.updates.edition import Lifetimes
 from edge_targets.updates.names import release_of
-from edge_targets.updates.repository import Repository, RoleKeys
+from edge_targets.updates.records import RoleKeys
+from edge_targets.updates.repository import Repository
 from edge_targets.updates.vault import Vault
 from tests.edge_targets.channels import accepts, content, release, repository
 
@@ -145,6 +146,9 @@ def test_a_key_behind_a_passphrase_needs_it(tmp_path: Path) -> None:
     assert not [key for key in (tmp_path / "keys").glob("*.pem") if key.name.startswith("root")]
     with pytest.raises(IntegrityError, match="wrong passphrase"):
         Repository(tmp_path / "public", vault(b"barley")).rotate("root")
+    forgetful = Repository(tmp_path / "public", Vault(tmp_path / "keys", (tmp_path / "stick",)))
+    assert [state.here for state in forgetful.states()] == [1, 1, 1, 1, 1]  # nobody is asked
+    forgetful.refresh()
     Repository(tmp_path / "public", vault(b"open sesame")).rotate("root")
 
 

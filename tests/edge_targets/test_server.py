@@ -77,6 +77,16 @@ def test_requests_that_come_at_once_are_answered_in_their_order(client: Client) 
     assert found.count(b"HTTP/1.1 404") == 1
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v1/status", "/v2/models/tiny", "/v2/nothing", "/"])
+def test_a_body_where_none_belongs_is_not_read_as_a_request(client: Client, path: str) -> None:
+    start = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(GET)}\r\n\r\n"
+
+    found = client.talk(start.encode() + GET)
+
+    assert found.count(b"HTTP/1.1 ") == 1
+    assert b'"live"' not in found
+
+
 def test_a_request_may_come_byte_by_byte(client: Client) -> None:
     body = json.dumps(infer_body()).encode()
     whole = infer(len(body), "Connection: close\r\n") + body
@@ -178,6 +188,30 @@ def test_large_bodies_are_bounded_together_and_small_ones_still_served(agent: Ag
         for link in held:
             link.close()
         wait_until(lambda: server.in_flight == 0)
+        connection = client.connection()  # stays open: what it took is free all the same
+        connection.request("POST", "/v2/models/tiny/infer", b" " * 100_000)
+        assert connection.getresponse().read()
+        wait_until(lambda: server.in_flight == 0)
+        connection.close()
+
+
+def test_who_goes_on_talking_is_not_listened_to_before_the_answer(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    monkeypatch.setattr(agent, "logs", lambda lines: [str(told.wait(20))])
+
+    with serving(agent) as server, Client(server.url).link() as link:
+        link.sendall(b"GET /v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: server.slow)
+        link.sendall(GET)
+        wait_until(lambda: [each.events for each in server.connections] == [0])
+        told.set()
+        found = b""
+        while b'{"live":true}' not in found:
+            found += link.recv(65536)
+
+    assert b'{"lines":["True"]}' in found
 
 
 def test_the_full_server_says_so_and_recovers(agent: Agent) -> None:
@@ -193,6 +227,28 @@ def test_the_full_server_says_so_and_recovers(agent: Agent) -> None:
             link.close()
         wait_until(lambda: not server.connections)
         assert client.send("GET", "/v2/health/live")[0] == 200
+
+
+def test_those_who_only_hold_a_place_give_way(agent: Agent) -> None:
+    with serving(agent, limits=Limits(connections=4, prove_s=0.2)) as server:
+        client = Client(server.url)
+        kept = client.connection()
+        kept.request("GET", "/v2/health/live")
+        assert kept.getresponse().read()
+        silent = [client.link() for _ in range(3)]
+        for link in silent:
+            link.sendall(b"GET /v2 HTTP/1.1\r\nX: ")
+        wait_until(lambda: len(server.connections) == 4)
+        time.sleep(0.3)
+
+        assert client.send("GET", "/v2/health/live")[0] == 200
+
+        assert until_closed(silent[0]) == b""  # the oldest of them
+        kept.request("GET", "/v2/health/live")
+        assert kept.getresponse().status == 200
+        kept.close()
+        for link in silent:
+            link.close()
 
 
 def test_it_serves_while_a_package_comes_slowly_and_is_installed(
@@ -257,9 +313,10 @@ def test_another_upload_takes_the_place_of_one_that_was_left(agent: Agent, clien
     assert client.send("POST", f"{second}/0", b"again", BYTES) == (200, {"size": 5})
 
 
-def test_an_upload_that_is_something_else_is_not_installed(client: Client) -> None:
+def test_an_upload_that_is_something_else_is_not_installed(client: Client, folder: Path) -> None:
     digest = "c" * 64
-    client.send("POST", f"/v1/incoming/{digest}/0", b"something", BYTES)
+    package = tiny_package(folder, "9", 9.0).read_bytes()  # a good one, but not that one
+    client.send("POST", f"/v1/incoming/{digest}/0", package, BYTES)
 
     status, found = client.send("POST", f"/v1/package/{digest}", {})
 

@@ -85,9 +85,7 @@ def test_an_unproven_first_version_is_better_than_none_to_fall_back_to(
     assert versions(slots) == ("2", "1")
 
 
-def test_a_rollback_serves_the_one_before_and_refuses_the_other(
-    build: Build, slots: Slots
-) -> None:
+def test_a_rollback_serves_the_one_before_and_refuses_the_other(build: Build, slots: Slots) -> None:
     put(slots, build("1"))
     slots.confirm()
     put(slots, build("2"))

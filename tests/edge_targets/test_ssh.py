@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,15 @@ from edge_targets.runtime.errors import Cancelled, DeviceError
 from edge_targets.runtime.events import Event, Job
 from edge_targets.transport import get_json
 from edge_targets.transport.borders import SshAddress, ssh_address
+from edge_targets.transport.files import Patience
 from edge_targets.transport.hostkeys import FILE, HostKeys
 from edge_targets.transport.login import KEY, Connections, own_key
-from edge_targets.transport.ssh import Patience, Ssh
+from edge_targets.transport.ssh import Ssh
 from tests.edge_targets.sshd import Sshd, password_server, sshd_in
 from tests.edge_targets.test_transport import http, saying
 from tests.edge_targets.tiny import free_port, wait_until
 
-SHORT = Patience(connect_s=3, silence_s=1, alive_s=0.3)
+SHORT = Patience(connect_s=10, silence_s=20, alive_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +192,12 @@ def test_half_a_file_is_gone_on_with_and_a_damaged_half_is_not_believed(
     file.write_bytes(data)
     part = tmp_path / f"there.{hashlib.sha256(data).hexdigest()[:16]}.part"
 
-    for half in (data[: 1 << 20], b"x" * (1 << 20), b"x" * (3 << 20)):
+    # a damaged half is found out at the end, and all of it sent again: it starts twice
+    for half, again in ((data[: 1 << 20], 0), (b"x" * (1 << 20), 1), (b"x" * (3 << 20), 0)):
         part.write_bytes(half)
-        ssh.put(file, str(there))
+        told: list[int] = []
+        ssh.put(file, str(there), Job(lambda event, told=told: told.append(event.done)))  # type: ignore[misc]
+        assert sum(later < sooner for sooner, later in pairwise(told)) == again
         assert there.read_bytes() == data
         assert not part.exists()
         there.unlink()
@@ -204,17 +209,20 @@ def test_a_lost_connection_leaves_a_half_that_the_next_one_completes(
     server.trust(keys)
     connections, file, there = Connections(), tmp_path / "file", tmp_path / "there"
     file.write_bytes(os.urandom(64 << 20))
-    ssh = connections.get(server.address, keys, patience=SHORT)
+    ssh = connections.get(server.address, keys)
 
     def cut(event: Event) -> None:
         if 0 < event.done < event.total and server.process:
             server.stop()
 
-    with pytest.raises(DeviceError, match="does not answer") as caught:
-        ssh.put(file, str(there), Job(cut))
+    try:
+        with pytest.raises(DeviceError, match="does not answer") as caught:
+            ssh.put(file, str(there), Job(cut))
+    finally:
+        server.stop()
+        server.start()
     [part] = tmp_path.glob("there.*.part")
     kept = part.stat().st_size
-    server.start()
     seen: list[Event] = []
     connections.get(server.address, keys).put(file, str(there), Job(seen.append))
     connections.close(server.address, keys)
@@ -225,15 +233,19 @@ def test_a_lost_connection_leaves_a_half_that_the_next_one_completes(
 
 
 def test_a_cancelled_job_ends_a_program_and_a_transfer(ssh: Ssh, tmp_path: Path) -> None:
-    job, marker = Job(), tmp_path / "pid"
-    threading.Timer(0.5, job.cancel).start()
+    job, heard = Job(), list[str]()
+    script = "echo $$; while echo; do sleep 0.1; done"
+
+    def cancel(line: str) -> None:
+        heard.append(line)
+        job.cancel()
 
     with pytest.raises(Cancelled):
-        ssh.run(["sh", "-c", f"echo $$ > {marker}; while echo; do sleep 0.1; done"], job=job)
+        ssh.run(["sh", "-c", script], job=job, heard=cancel)
     with pytest.raises(Cancelled):
         ssh.put(Path(__file__), str(tmp_path / "never"), job)
 
-    wait_until(lambda: not Path(f"/proc/{marker.read_text().strip()}").exists())
+    wait_until(lambda: not Path(f"/proc/{heard[0]}").exists())
     assert not (tmp_path / "never").exists()
     assert ssh.check(["echo", "still here"]) == "still here\n"
 
@@ -241,10 +253,10 @@ def test_a_cancelled_job_ends_a_program_and_a_transfer(ssh: Ssh, tmp_path: Path)
 def test_silence_and_too_much_said_are_told(server: Sshd, keys: Path) -> None:
     server.trust(keys)
     connections = Connections()
-    ssh = connections.get(server.address, keys, patience=SHORT)
+    ssh = connections.get(server.address, keys)
 
     with pytest.raises(DeviceError, match="said nothing for 1 s"):
-        ssh.run(["sleep", "30"])
+        ssh.run(["sleep", "30"], silence_s=1)
     with pytest.raises(DeviceError, match="said too much"):
         ssh.run(["cat", "/dev/zero"])
 
@@ -282,6 +294,24 @@ def test_a_port_there_is_reached_from_here(ssh: Ssh, tmp_path: Path) -> None:
         assert get_json(forwarded) == {"from": "the board"}
     with pytest.raises(DeviceError):
         get_json(ssh.forward(free_port()))
+
+
+def test_a_unix_socket_there_is_reached_from_here(ssh: Ssh, tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(http(b'{"from": "the socket"}'))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert get_json(ssh.forward(str(path))) == {"from": "the socket"}
+        thread.join()
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 400 no\r\n\r\n", b"SSH-2.0-x\r\n" + b"\0" * 64])

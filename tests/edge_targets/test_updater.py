@@ -89,12 +89,14 @@ def test_a_rollback_by_hand_is_durable_and_the_channel_does_not_bring_the_versio
     assert (fallen.predictor.manifest.version, fallen.manifest.version) == ("1", "2")
     after, versions = restarted(home)
     assert versions == ["1"]
+    package = build("2")
+    manifest = after.verified(package)
     with (
         pytest.raises(RefusedVersionError, match="rolled back"),
-        after.prepared(build("2"), asked=False),
+        after.prepared(package, manifest, asked=False),
     ):
         pass
-    with after.prepared(build("2"), asked=True) as fresh:
+    with after.prepared(package, manifest) as fresh:
         after.commit(fresh)
     assert restarted(home)[1] == ["2"]
 

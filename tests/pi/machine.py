@@ -1,7 +1,7 @@
 """A whole arm64 machine (qemu's `virt`) whose power can fail: kernel, disks, console, snapshot.
 
-Images are made without root and without mounting anything: `mke2fs -d` fills a file system, sfdisk
-writes the partition table, and the initial RAM disk (the kernel's newc cpio format, see its
+Images are made without root and without mounting anything: `mke2fs -d` fills a file system, and the
+initial RAM disk (the kernel's newc cpio format, see its
 Documentation/driver-api/early-userspace/buffer-format.rst) is written here.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 from edge_targets.emulation.sysroot import sysroot
 from edge_targets.runtime.events import Job
 
-TOOLS = ("qemu-system-aarch64", "mke2fs", "sfdisk")
+TOOLS = ("qemu-system-aarch64", "mke2fs")
 MODULES = (
     *("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("virtio_blk", "failover", "net_failover", "virtio_net", "rng-core", "virtio-rng"),
@@ -30,7 +30,6 @@ MODULES = (
 )
 SBIN = "/usr/sbin:/sbin"  # Debian keeps disk tools out of users' PATH
 MB = 1 << 20
-START_SECTOR = 2048  # of the first partition, as every partitioning tool has it
 START_S = 20  # until qemu listens
 BOOT_S = 120  # a loaded machine with two cores takes ten
 
@@ -119,21 +118,6 @@ def file_system(image: Path, megabytes: int, folder: Path | None = None, sector:
     words += ["-d", str(folder)] if folder else []
     words += ["-E", f"offset={sector * 512},lazy_itable_init=0"]
     subprocess.run([*words, image, f"{megabytes}M"], check=True, capture_output=True)
-
-
-def card(image: Path, root: Path, root_mb: int, data_mb: int) -> None:
-    """A disk with two partitions: what lies in `root`, and room for data."""
-    sizes = [size * MB // 512 for size in (root_mb, data_mb)]
-    with image.open("wb") as file:
-        file.truncate((START_SECTOR + sum(sizes)) * 512)
-    table = (
-        f"label: dos\nstart={START_SECTOR}, size={sizes[0]}, type=83\nsize={sizes[1]}, type=83\n"
-    )
-    subprocess.run(
-        [str(which("sfdisk")), "-q", image], input=table, text=True, check=True, capture_output=True
-    )
-    file_system(image, root_mb, root, START_SECTOR)
-    file_system(image, data_mb, None, START_SECTOR + sizes[0])
 
 
 @dataclass

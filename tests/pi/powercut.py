@@ -13,12 +13,10 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from edge_targets.agent.home import Settings, TrustedKeys
 from edge_targets.emulation.sysroot import Sysroot, default_cache, sysroot
@@ -28,6 +26,7 @@ from edge_targets.package import pack, public_key
 from edge_targets.places.known_good import ARM64
 from edge_targets.runtime.events import Job
 from tests.edge_targets import tiny
+from tests.pi.account import Account
 from tests.pi.machine import Kernel, Machine, file_system, kernel, running
 from tests.pi.powernbd import DiskServer, VolatileDisk
 
@@ -35,7 +34,6 @@ ROOT = Path(__file__).parents[2]
 VERSIONS = tuple(str(number) for number in range(1, 9))
 SITE = "usr/local/lib/python3.11/dist-packages"
 SYSTEM_MB = 400
-MOST_STARTS = 3  # on probation, as edge_targets.agent.updater has it
 LONGEST_BOOT_S = 1.0  # a cut while the device starts comes within this time
 LONGEST_WORK_S = 2.0  # and one while it works within this
 MOST_STEPS = 6  # before a cut right after one
@@ -128,94 +126,6 @@ def packed_as(folder: Path, version: str, scale: float, off: float = 0.0) -> Non
     name = "second" if version == "second" else "tiny"
     manifest = replace(tiny.manifest(version), name=name)
     pack(manifest, tiny.members(scale, off), tiny.KEY, folder / f"{version}.sndl")
-
-
-@dataclass
-class Account:
-    """What the device has said, and what it therefore may and may not be after the next cut.
-
-    Attributes:
-        model: the last state of `tiny` that the device told: version and pointer.
-        may: versions that may be served instead, because something was under way.
-        records: acknowledged to be kept; `unsure` may be there or not.
-        faults: everything it lost or mixed up.
-    """
-
-    version: str | None = None
-    pointer: dict[str, Any] | None = None
-    may: set[str | None] = field(default_factory=set)
-    under_way: str = ""
-    starts: int = 0
-    records: set[str] = field(default_factory=set)
-    faults: list[str] = field(default_factory=list)
-    cut_during: Counter[str] = field(default_factory=Counter)
-    cuts: int = 0
-    done: Counter[str] = field(default_factory=Counter)
-
-    def hear(self, line: str) -> str:
-        """Take one line into account; which event it was."""
-        if not line.startswith("@"):
-            return ""
-        said = json.loads(line[1:])
-        event: str = said["event"]
-        getattr(self, f"_{event}")(said)
-        return event
-
-    def _died(self, said: dict[str, Any]) -> None:
-        self.faults.append(f"the agent died: {said['why']}")
-
-    def _state(self, said: dict[str, Any]) -> None:
-        """The device has started."""
-        served = said["served"].get("tiny")
-        allowed = {self.version} | self.may
-        on_probation = self.under_way or (self.pointer and self.pointer["probation"])
-        if on_probation and self.pointer and self.starts > MOST_STARTS:
-            allowed.add(self.pointer["fallback"])
-        if served not in allowed:
-            self.faults.append(f"{served} is served; {allowed} could be ({self.under_way})")
-        if said["wrong"]:
-            self.faults.append(f"{said['wrong']} answer as another version would")
-        if served == self.version and not self.under_way and self.pointer:
-            now = said["pointers"]["tiny"]
-            for fact in ("fallback", "probation", "refused"):
-                if now[fact] != self.pointer[fact]:
-                    self.faults.append(f"{fact} is {now[fact]} and was {self.pointer[fact]}")
-        if lost := self.records - set(said["spool"]):
-            self.faults.append(f"{len(lost)} acknowledged records are gone: {sorted(lost)[:3]}")
-        self.records &= set(said["spool"])
-        self._now(said)
-
-    def _begin(self, said: dict[str, Any]) -> None:
-        self.under_way = said["step"]
-        if said["step"] == "forget":
-            self.records -= set(said["ids"])
-        elif said.get("name") == "tiny":
-            after = said.get("version") if said["step"] == "install" else None
-            if said["step"] == "roll back" and self.pointer:
-                after = self.pointer["fallback"]
-            self.may = {after} - {None, "spoilt"}
-
-    def _end(self, said: dict[str, Any]) -> None:
-        self.done[said["step"]] += 1
-        self.under_way = ""
-        if said["step"] == "record":
-            self.records |= set(said["ids"])
-        elif "served" in said:
-            if said["wrong"]:
-                self.faults.append(f"{said['wrong']} answer as another version would")
-            self._now(said)
-
-    def _now(self, said: dict[str, Any]) -> None:
-        self.version = said["served"].get("tiny")
-        self.pointer = said["pointers"].get("tiny")
-        self.starts = self.pointer["starts"] if self.pointer else 0
-        self.may = set()
-        self.under_way = ""
-
-    def cut(self, phase: str) -> None:
-        self.cuts += 1
-        self.starts += 1  # at least one more by the time the device answers again
-        self.cut_during[self.under_way or phase] += 1
 
 
 def lives(

@@ -1,14 +1,18 @@
 """The emulated board is what tests take it for: arm64, fresh, apart from this machine."""
 
+import errno
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.edge_targets.tiny import wait_until
 from tests.pi.board import Pi
 from tests.pi.fixtures import StartPi
 
+ROOT = Path(__file__).parents[2]
 HWCAP_ASIMDDP = 1 << 20  # the dot product, new in Armv8.2: linux/arch/arm64 uapi asm/hwcap.h
 
 
@@ -66,6 +70,27 @@ def test_a_board_keeps_its_disk_and_no_process_over_a_power_cycle(
     assert after.run("ls -d /opt/sanderling").returncode == 0
     assert after.run("pgrep sleep", check=False).stdout == ""
     assert after.host_key == before.host_key
+
+
+def test_a_board_ends_with_whoever_started_it(start_pi: StartPi, tmp_path: Path) -> None:
+    start_pi()  # or this machine cannot be a board, and the test is skipped
+    words = [sys.executable, "-m", "tests.pi.board", "--disk", str(tmp_path / "disk")]
+    starter = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert starter.stdout
+    with starter.stdout as said:
+        address = next(line for line in said if line.startswith("ssh://"))
+    port = int(address.split()[0].rpartition(":")[2])
+    socket.create_connection(("127.0.0.1", port), 5).close()
+
+    starter.kill()
+    starter.wait()
+
+    wait_until(lambda: is_free(port))
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def test_the_password_opens_the_board_to_whoever_has_no_key(pi: Pi, tmp_path: Path) -> None:

@@ -4,15 +4,18 @@
 ordinary run takes a sample.
 """
 
+import json
 import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.runtime.events import QUIET
+from tests.pi.account import Account
 from tests.pi.machine import missing
 from tests.pi.powercut import Device, build, lives
 from tests.pi.powernbd import SECTOR, VolatileDisk
@@ -47,6 +50,62 @@ def test_the_same_cuts_do_harm_where_nothing_is_synced(device: Device) -> None:
     account = lives(device, MOST_CONTROLS, SEED, sync=False, until_harmed=True)
 
     assert account.faults, account
+
+
+# ------------------------------------------------------------------------------- the account
+
+
+def served(version: str | None, **more: Any) -> dict[str, Any]:
+    pointer: dict[str, Any] = {"fallback": None, "probation": False, "starts": 0, "refused": []}
+    known = {"tiny": version} if version else {}
+    return {"served": known, "wrong": [], "pointers": dict.fromkeys(known, pointer), **more}
+
+
+def told(*said: dict[str, Any]) -> Account:
+    account = Account()
+    for one in said:
+        account.hear("@" + json.dumps(one))
+    return account
+
+
+INSTALL = {"step": "install", "name": "tiny", "version": "2"}
+FIRST = {"event": "state", "spool": [], **served(None)}
+BEGUN = {"event": "begin", **INSTALL}
+ENDED = {"event": "end", **INSTALL, **served("2")}
+KEPT = {"event": "end", "step": "record", "ids": ["r"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((FIRST, BEGUN), served(None)),
+        ((FIRST, BEGUN), served("2")),
+        ((FIRST, BEGUN, ENDED), served("2")),
+        ((FIRST, KEPT), served(None, spool=["r"])),
+    ],
+)
+def test_the_account_takes_old_or_new(before: tuple[dict[str, Any], ...], after: Any) -> None:
+    assert told(*before, {"event": "state", "spool": [], **after}).faults == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ((FIRST, BEGUN, ENDED), served(None), "None is served"),
+        ((FIRST, BEGUN), served("3"), "3 is served"),
+        ((FIRST, BEGUN, ENDED), served("2", wrong=["tiny"]), "another version"),
+        ((FIRST, KEPT), served(None), "1 acknowledged records are gone"),
+    ],
+)
+def test_the_account_sees_what_is_lost(
+    before: tuple[dict[str, Any], ...], after: Any, fault: str
+) -> None:
+    [found] = told(*before, {"event": "state", "spool": [], **after}).faults
+
+    assert fault in found
+
+
+# ---------------------------------------------------------------------------------- the disk
 
 
 @pytest.fixture

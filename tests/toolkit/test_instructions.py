@@ -9,7 +9,7 @@ from edge_targets.emulation.counting import Instructions, missing
 from edge_targets.runtime.errors import DeviceError, RecipeError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit import shelf
-from toolkit.instructions import Counted, instructions, regression, rows
+from toolkit.instructions import Counted, instructions, regression, report, rows
 from toolkit.latency import Finished, clock_for
 from toolkit.workspace import Workspace
 
@@ -44,6 +44,8 @@ def test_a_search_can_count_instead_of_measuring(line: Workspace) -> None:
     assert first.latency_ms == pytest.approx(found.total / rate * 1e3)
     assert first.low_ms < first.latency_ms < first.high_ms
     assert first.source == f"{found.total:,} instructions of cortex-a72 ({found.runtime})"
+    assert report(line, "m-int8.tflite", PI, QUIET, found.total).ok
+    assert not report(line, "m-int8.tflite", PI, QUIET, found.total - 1).ok
 
 
 def test_a_model_that_takes_more_instructions_than_it_may_fails_the_check() -> None:

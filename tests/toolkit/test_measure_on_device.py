@@ -10,7 +10,7 @@ from edge_targets.agent.gauges import energy, gauged, temperature, watts
 from edge_targets.places.target import Bench
 from edge_targets.runtime.errors import UnknownNameError, UnsupportedError
 from edge_targets.runtime.events import QUIET
-from toolkit import on_device, probes, shelf, shipping
+from toolkit import devices, on_device, probes, shelf, shipping
 from toolkit.latency import Estimated, clock_for
 from toolkit.on_device import UNTOLD
 from toolkit.workspace import Workspace
@@ -28,12 +28,12 @@ PMIC = """   3V3_SYS_A current(1)=0.10000000A
 
 @pytest.fixture
 def desk(line: Workspace, tmp_path: Path) -> Iterator[str]:
-    shipping.device_add(line, "bench-desk", str(tmp_path / "desk"), "simulator")
+    devices.add(line, "bench-desk", str(tmp_path / "desk"), "simulator", "", QUIET)
     shipping.package(line, "m-int8.tflite", "simulator", "bench-served", None, QUIET)
     shipping.deploy(line, "bench-served", "bench-desk", QUIET)
     yield "bench-desk"
-    shipping.device_stop(line, "bench-desk")
-    shipping.device_remove(line, "bench-desk")
+    devices.stop(line, "bench-desk")
+    devices.remove(line, "bench-desk", False, QUIET)
 
 
 def test_power_is_the_sum_of_the_rails_that_tell_both() -> None:
@@ -82,7 +82,7 @@ def test_a_device_tells_what_a_model_costs_there(line: Workspace, desk: str) -> 
     assert (rows["energy of a prediction"].value, rows["energy of a prediction"].bound) == (
         None, UNTOLD,
     )  # fmt: skip
-    served = shipping.device_status(line, desk)
+    served = devices.status(line, desk)
     assert (served.state, served.model) == ("ready", "m-int8")
 
 
@@ -137,4 +137,4 @@ def test_probes_are_kept_with_the_device_and_used_for_estimates(
     assert isinstance(clock, Estimated)
     assert set(clock.probed) == {"onnx", "tflite"}
     assert clock.probed["onnx"].source == f"probes on {desk}"
-    assert shipping.device_status(line, desk).model == "m-int8"
+    assert devices.status(line, desk).model == "m-int8"

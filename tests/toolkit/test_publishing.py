@@ -12,8 +12,8 @@ from edge_targets.package import public_key, unpack
 from edge_targets.runtime.errors import DataError, IntegrityError, RecipeError, UnknownNameError
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit import compression, journeys, publishing, shipping
-from toolkit.publishing import keys_folder
 from toolkit.recipe import Recipe
+from toolkit.repositories import keys_folder
 from toolkit.results.updates import Published
 from toolkit.workspace import Workspace
 
@@ -172,6 +172,25 @@ def test_a_workspace_without_a_repository_says_so(shelves: Workspace, tmp_path: 
         publishing.channel_init(shelves, tmp_path / "other")
 
 
+def test_a_beginning_that_was_killed_is_begun_again(shelves: Workspace, tmp_path: Path) -> None:
+    publishing.channel_init(shelves, tmp_path / "public")
+    (tmp_path / "public" / "metadata" / "timestamp.json").unlink()  # it is written last
+
+    publishing.channel_init(shelves, tmp_path / "public")
+
+    assert publish(shelves, "first").sequence == 2
+
+
+def test_a_folder_of_somebody_elses_repository_is_not_taken(
+    channel: Workspace, tmp_path: Path
+) -> None:
+    other = Workspace.create(tmp_path / "other")
+    with pytest.raises(DataError, match="holds a repository already"):
+        publishing.channel_init(other, tmp_path / "public")
+
+    assert publishing.channel_init(other, tmp_path / "own").channels == ("stable",)
+
+
 def test_a_folder_for_a_stick_holds_what_one_update_needs(
     channel: Workspace, tmp_path: Path
 ) -> None:
@@ -186,3 +205,26 @@ def test_a_folder_for_a_stick_holds_what_one_update_needs(
     assert look(home, tmp_path / "stick", ()).version == second.version
     with pytest.raises(DataError, match="holds nothing of the kind"):
         publishing.stick(channel, tmp_path / "other", "stable", model="cats")
+
+
+def test_a_device_is_told_what_to_follow_and_whose_word_counts(
+    channel: Workspace, tmp_path: Path
+) -> None:
+    folder = tmp_path / "device"
+    folder.mkdir()
+    facts = {"target": "simulator", "address": str(folder)}
+    channel.put("devices", "desk", {}, facts, "device add")
+
+    done = publishing.follow(
+        channel, "desk", "http://127.0.0.1:9/updates", QUIET, bytes_per_s=5000, pull_s=60
+    )
+
+    settings = Settings.load(folder)
+    assert (settings.repository, settings.channel) == (done.repository, "stable")
+    assert (settings.bytes_per_s, settings.pull_s) == (5000, 60)
+    root = (keys_folder(channel) / "root.json").read_bytes()
+    assert (folder / "root.json").read_bytes() == root
+    with pytest.raises(UnknownNameError):
+        publishing.follow(channel, "desk", "http://127.0.0.1:9", QUIET, "stabel")
+    publishing.follow(channel, "desk", "", QUIET)
+    assert Settings.load(folder).repository == ""

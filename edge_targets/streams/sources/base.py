@@ -2,13 +2,15 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from edge_targets.runtime.contract import Profile, Signature
 from edge_targets.streams.members import Member
 from edge_targets.streams.samples import Sample
+
+Samples = Generator[Sample, None, None]  # closed by whoever has had enough
 
 
 @dataclass(frozen=True)
@@ -32,4 +34,4 @@ class Source(Member, ABC):
     live: ClassVar[bool] = True  # what is not taken in time is worth nothing; else it is waited for
 
     @abstractmethod
-    def samples(self, world: World) -> Iterator[Sample]: ...
+    def samples(self, world: World) -> Samples: ...

@@ -9,7 +9,7 @@ from typing import Any
 from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.streams.members import described
 from edge_targets.streams.samples import Sample
-from edge_targets.streams.sources.base import Source, World
+from edge_targets.streams.sources.base import Samples, Source, World
 from edge_targets.streams.v4l2 import frames
 
 
@@ -27,7 +27,7 @@ class Camera(Source):
         choices=("auto", "picamera2", "v4l2"),
     )
 
-    def samples(self, world: World) -> Iterator[Sample]:
+    def samples(self, world: World) -> Samples:
         chosen = self.through
         if chosen == "auto":
             chosen = "picamera2" if find_spec("picamera2") else "v4l2"

@@ -10,7 +10,7 @@ from edge_targets.runtime.errors import DataError, DeviceError
 from edge_targets.streams.files import SUFFIXES, samples_in
 from edge_targets.streams.members import described
 from edge_targets.streams.samples import Sample
-from edge_targets.streams.sources.base import Source, World
+from edge_targets.streams.sources.base import Samples, Source, World
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Folder(Source):
     )
     once: bool = described("Whether to end when all is read.", False)
 
-    def samples(self, world: World) -> Iterator[Sample]:
+    def samples(self, world: World) -> Samples:
         folder = Path(self.path)
         done: dict[str, tuple[int, int]] = {}
         before: dict[str, tuple[int, int]] = {}

@@ -10,7 +10,7 @@ from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.streams.files import sound
 from edge_targets.streams.members import described
 from edge_targets.streams.samples import Sample
-from edge_targets.streams.sources.base import Source, World
+from edge_targets.streams.sources.base import Samples, Source, World
 
 LOOK_S = 0.25
 SILENT_S = 10.0  # a sound card that says nothing so long is not there any more
@@ -28,7 +28,7 @@ class Microphone(Source):
     device: str = described("ALSA's name of it; `arecord -L` lists them.", "default")
     program: str = described("The program that records.", "arecord")
 
-    def samples(self, world: World) -> Iterator[Sample]:
+    def samples(self, world: World) -> Samples:
         frame = 2 * self.channels  # bytes
         window, hop = self.window * frame, (self.hop or self.window) * frame
         kept = bytearray()
@@ -78,4 +78,6 @@ class Microphone(Source):
                     yield chunk
         finally:
             child.kill()
-            child.communicate()
+            child.stdout.close()
+            child.stderr.close()
+            child.wait()

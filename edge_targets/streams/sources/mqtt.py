@@ -2,7 +2,6 @@
 
 import queue
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from edge_targets.streams.members import described
 from edge_targets.streams.payloads import numbers_in
 from edge_targets.streams.queues import Bounded
 from edge_targets.streams.samples import Sample
-from edge_targets.streams.sources.base import Source, World
+from edge_targets.streams.sources.base import Samples, Source, World
 
 LOOK_S = 0.25
 PATIENCE_S = 10.0  # for the broker to take the subscription, or to come back
@@ -27,7 +26,7 @@ class Mqtt(Source):
     topic: str = described("What to subscribe to; `+` and `#` as MQTT has them.")
     qos: int = described("0 may lose, 1 may repeat.", 0, 0, 1)
 
-    def samples(self, world: World) -> Iterator[Sample]:
+    def samples(self, world: World) -> Samples:
         messages: Bounded[tuple[str, bytes]] = Bounded(256)
         refused: queue.SimpleQueue[str] = queue.SimpleQueue()
 

@@ -9,7 +9,7 @@ from edge_targets.runtime.errors import DataError, DeviceError, RecipeError, Uns
 from edge_targets.streams.members import described
 from edge_targets.streams.payloads import numbers_in
 from edge_targets.streams.samples import Sample
-from edge_targets.streams.sources.base import Source, World
+from edge_targets.streams.sources.base import Samples, Source, World
 
 LOOK_S = 0.25
 MAX_LINE = 64 << 10  # bytes: a line that never ends is noise
@@ -25,7 +25,7 @@ class Serial(Source):
     frame: str = described("Of frames: numbers as Python's `struct` names them.", "<4f")
     first: str = described("Of frames: bytes each begins with, hexadecimal.", "")
 
-    def samples(self, world: World) -> Iterator[Sample]:
+    def samples(self, world: World) -> Samples:
         try:
             import serial
         except ImportError as error:

@@ -13,7 +13,7 @@ from edge_targets.runtime.sketch import Sketch
 from edge_targets.streams.files import samples_in
 from edge_targets.streams.members import described
 from edge_targets.streams.samples import Sample
-from edge_targets.streams.sources.base import Source, World
+from edge_targets.streams.sources.base import Samples, Source, World
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Simulated(Source):
     most: int = described("Samples before it ends; 0 never ends.", 0, 0)
     seed: int = described("Of what is random: the same seed gives the same samples.", 0)
 
-    def samples(self, world: World) -> Iterator[Sample]:
+    def samples(self, world: World) -> Samples:
         for place, sample in enumerate(self._endless(world)):
             if world.stopping.is_set() or (self.most and place >= self.most):
                 return

@@ -1,0 +1,150 @@
+"""A memory card that makes a board a device of a workspace at its first start."""
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_targets.agent.home import Settings
+from edge_targets.catalog import targets
+from edge_targets.enrolment.payload import write_payload
+from edge_targets.flashing.enrol import PAYLOAD
+from edge_targets.flashing.first_boot import FirstBoot, Wifi, hash_password
+from edge_targets.flashing.flash import flash as write
+from edge_targets.flashing.image import Written
+from edge_targets.flashing.systems import look
+from edge_targets.package import public_key
+from edge_targets.runtime.errors import UnsupportedError, UsageError
+from edge_targets.runtime.events import Job
+from toolkit.shipping import package_file, signing_key_of
+from toolkit.workspace import Entry, Workspace, check_name
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Who the board shall be; empty words leave what the image has.
+
+    Attributes:
+        device: its name, here and on the network.
+        target: its catalog name.
+        package: served from the first start on.
+        user: who can log in.
+        wifi: the name of a wireless network; empty for a cable.
+        country: where that is, such as DE.
+    """
+
+    device: str
+    target: str
+    package: str = ""
+    user: str = "pi"
+    wifi: str = ""
+    country: str = ""
+    timezone: str = ""
+    keyboard: str = ""
+    locale: str = ""
+
+
+def flash(
+    shelves: Workspace,
+    image: Path,
+    disk: Path,
+    wanted: Wanted,
+    job: Job,
+    *,
+    confirmed: str,
+    sha256: str = "",
+    system: str = "",
+    password: str = "",
+    passphrase: str = "",
+) -> Written:
+    """Write the card, and remember the device under the address that it will have.
+
+    Args:
+        shelves: the workspace whose key may log in there, and whose packages it takes.
+        image: of Raspberry Pi OS, as it was downloaded.
+        disk: the card, or a file to make.
+        wanted: who the board shall be.
+        job: is told of progress, and may stop it.
+        confirmed: the name of the disk, as its owner typed it.
+        sha256: of the image or of the file it is packed in.
+        system: "bookworm" or "trixie", where the image does not tell.
+        password: of the user; without one only keys log in.
+        passphrase: of the wireless network; without one it is open.
+    """
+    first = _first_boot(shelves, wanted, password, passphrase)
+    target, packed = targets[wanted.target](), _package(shelves, wanted)
+    if not target.runtime.pins:
+        raise UnsupportedError(
+            f"A card is for a board; {target.title} is none.", "Choose a board with --target."
+        )
+    python = look(image, job, system).python
+    settings = Settings(
+        device=wanted.device,
+        target=wanted.target,
+        collector=shelves.settings.collector,
+        soft_c=target.facts.soft_c or Settings.soft_c,
+    )
+    with ExitStack() as kept:
+        folder = Path(kept.enter_context(tempfile.TemporaryDirectory()))
+        file = package_file(shelves, packed, str(folder)) if packed else None
+        trusted = (public_key(signing_key_of(shelves)),)
+        write_payload(
+            folder / PAYLOAD,
+            settings,
+            trusted,
+            target,
+            python,
+            target.formats,  # not that of the package alone: others may follow it
+            job,
+            file,
+        )
+        done = write(
+            image,
+            disk,
+            folder / PAYLOAD,
+            first,
+            job,
+            confirmed=confirmed,
+            sha256=sha256,
+            system=system,
+        )
+    facts = {"target": wanted.target, "address": f"ssh://{wanted.user}@{wanted.device}.local"}
+    parents = (packed,) if packed else ()
+    if packed:
+        facts |= {"package": packed.name, "version": packed.facts["version"]}
+    shelves.put("devices", wanted.device, {}, facts, "flash", facts, parents)
+    return done
+
+
+def _first_boot(shelves: Workspace, wanted: Wanted, password: str, passphrase: str) -> FirstBoot:
+    from edge_targets.transport.login import own_key
+
+    if wanted.wifi and not wanted.country:
+        raise UsageError(
+            "The country of the wireless network is missing.",
+            "Give it, such as --country DE: a radio stays off without it.",
+        )
+    key = own_key(shelves.key_file.parent)
+    wifi = Wifi.joining(wanted.wifi, passphrase, wanted.country) if wanted.wifi else None
+    return FirstBoot(
+        check_name(wanted.device),
+        wanted.user,
+        hash_password(password) if password else "",
+        (key.export_public_key().decode().strip(),),
+        wifi,
+        wanted.timezone,
+        wanted.keyboard,
+        wanted.locale,
+    )
+
+
+def _package(shelves: Workspace, wanted: Wanted) -> Entry | None:
+    if not wanted.package:
+        return None
+    packed = shelves.get("packages", wanted.package)
+    if packed.facts["target"] != wanted.target:
+        raise UnsupportedError(
+            f"{wanted.package} is for {packed.facts['target']}, not for {wanted.target}.",
+            f"Package the artifact again with --target {wanted.target}.",
+        )
+    return packed
