@@ -21,6 +21,8 @@ from toolkit.results import (
     DeviceRow,
     Devices,
     Logs,
+    ProbedDevice,
+    ProbeRow,
     RolledBack,
     ServedModel,
 )
@@ -160,6 +162,22 @@ def bench(shelves: Workspace, name: str, package_name: str, threads: int, job: J
     with tempfile.TemporaryDirectory() as folder:
         found = target.bench(package_file(shelves, packed, folder), place, threads, job)
     return Benched(name, package_name, found.p50_ms, found.p90_ms, found.threads, found.runs)
+
+
+def probe(shelves: Workspace, name: str, job: Job) -> ProbedDevice:
+    """Learn how fast a device computes."""
+    from toolkit.probes import probe_device
+
+    found = probe_device(shelves, name, job)
+    rows = [
+        ProbeRow(
+            form, kind, threads, speed.point, speed.window, speed.depth,
+            speed.operator / 1e3, speed.call / 1e3,
+        )
+        for form, rates in found.rates.items()
+        for (kind, threads), speed in rates.speeds.items()
+    ]  # fmt: skip
+    return ProbedDevice(name, tuple(rows), {form: r.off for form, r in found.rates.items()})
 
 
 def shell(shelves: Workspace, name: str) -> None:

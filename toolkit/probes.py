@@ -26,8 +26,9 @@ from toolkit.workspace import Workspace
 
 ITEMS = 24  # to calibrate with, and as golden inputs
 KEPT = "rates"  # among the facts of a device
-# three networks of ncnn's table predict four of five others of a board so well: bench_latency.py
-NEAREST = 1.25
+# so far off are four of five networks at least: 1.24 on the boards of ncnn's table, 1.33 with ONNX
+# Runtime on a busy desktop (benchmarks/bench_latency.py)
+NEAREST = 1.35
 PULL = 0.01  # of the usual shares: the probes are made to tell them apart
 
 

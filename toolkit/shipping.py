@@ -46,6 +46,7 @@ def package(
     reference: str | None = None,
     gate: Gate | None = None,
     slices: Sequence[str] = (),
+    abstain: float | None = None,
 ) -> Packaged:
     artifact = shelves.get("artifacts", artifact_name)
     target = targets[target_name]
@@ -98,7 +99,7 @@ def package(
     key = signing_key_of(shelves)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}{SUFFIX}"
-        manifest = write_package(contents, world, key, path, job)
+        manifest = write_package(contents, world, key, path, job, abstain)
         packed = path.read_bytes()
     target().fits(manifest, len(packed))
     described = {

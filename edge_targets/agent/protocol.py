@@ -19,10 +19,12 @@ from edge_targets.agent.tensors import (
     to_bytes,
     to_values,
 )
+from edge_targets.runtime.answer import abstained
 from edge_targets.runtime.contract import Manifest, Tensor
 
 __all__ = ["COUNTED", "DATATYPES", "Plan", "Request", "answer", "read_request"]
 
+ABSTAINED = "abstained"  # a parameter of ours: numbers of the items that it does not answer
 COUNTED = "counted"  # a parameter of ours: whether telemetry may see a request
 HEADER = "Inference-Header-Content-Length"
 MOST_OBJECTS = 1000  # of a request's JSON: one each tensor and its parameters
@@ -228,6 +230,10 @@ def answer(plan: Plan, request: Request, outputs: Mapping[str, Tensor]) -> Answe
     found: dict[str, Any] = {"model_name": manifest.name, "model_version": manifest.version}
     if request.id is not None:
         found["id"] = request.id
+    if manifest.abstention:  # the protocol's parameters are words, numbers and truths: no lists
+        doubtful = abstained(manifest.signature, manifest.abstention, outputs)
+        items = ",".join(str(place) for place, is_one in enumerate(doubtful) if is_one)
+        found["parameters"] = {ABSTAINED: items}
     found["outputs"] = described = []
     pieces: list[bytes] = []
     for name in request.outputs or plan.outputs:

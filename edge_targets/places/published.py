@@ -8,7 +8,8 @@ usual share is assumed, and twice that for an operator on four threads, which me
 
 That is ncnn's own runtime. LiteRT takes 0.7 to 1.3 times as long (MobileNet 1, 2 and 3 on the
 Raspberry Pi 3 and 4 in https://github.com/google/XNNPACK, "Performance"), ONNX Runtime executes
-1.2 to 2.3 times the instructions of LiteRT (`benchmarks/bench_cost.py`).
+1.2 to 1.8 times the instructions of LiteRT, for the smallest networks more
+(`benchmarks/bench_cost.py`). `OFF` holds four of five figures of that second table.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from edge_targets.places.rates import FLOAT, INT8, Rates, Speed
 
 ENGINES = {"onnx": 1.2, "tflite": 0.8}
-OFF = 2.0  # twice as long took ONNX Runtime with YOLO11n on a Raspberry Pi 5 as ncnn did
+OFF = 2.0
 SOURCE = "ncnn's table of some 30 networks"
 
 CORTEX_A53_1_0 = {  # Raspberry Pi Zero 2 W

@@ -24,7 +24,8 @@ from tests.edge_targets.channels import repository
 from tests.edge_targets.tiny import KEY
 from tests.edge_targets.webserver import FileServer, serving
 
-QUICK = Limits(slowest_bytes_per_s=1000, patience_s=0.3, timeout_s=2.0, attempts=2)
+TWICE = Limits(attempts=2)
+IMPATIENT = Limits(slowest_bytes_per_s=1000, patience_s=1.5, timeout_s=5.0, attempts=2)
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Following:
     server: FileServer
     home: Home
     build: Callable[..., Path]
-    limits: Limits = QUICK
+    limits: Limits = TWICE
     files: dict[str, Path] = field(default_factory=dict)
 
     def publish(

@@ -25,7 +25,7 @@ from edge_targets.updates.repository import Repository
 from edge_targets.updates.vault import Vault
 from edge_targets.updates.web import Web
 from tests.edge_targets.conftest import Build
-from tests.edge_targets.following import QUICK, Following, following
+from tests.edge_targets.following import IMPATIENT, TWICE, Following, following
 from tests.edge_targets.tiny import STRANGER, manifest, members
 from tests.edge_targets.webserver import (
     breaking_off,
@@ -220,6 +220,7 @@ def test_endless_data_is_cut_off(device: Following, ending: str) -> None:
 def test_slow_retrieval_is_ended(device: Following, ending: str, trick: Any) -> None:
     device.publish("v2")
     device.server.tricks[ending] = trick
+    device.limits = IMPATIENT
 
     said = device.refuses()
 
@@ -231,7 +232,7 @@ def test_a_server_that_says_nothing_is_given_up(device: Following) -> None:
     device.publish("v2")
     silence = threading.Event()
     device.server.tricks[".sndl"] = lambda handler, data: silence.wait(20)  # type: ignore[assignment]
-    limits = replace(QUICK, timeout_s=0.2, attempts=1)
+    limits = replace(TWICE, timeout_s=2.0, attempts=1)
 
     said = device.refuses(limits=limits, source=Web(device.server.url, limits))
     silence.set()
@@ -267,7 +268,7 @@ def test_redirects_are_not_followed(device: Following) -> None:
         before = device.server.asked_for(ending)
 
         assert "sends elsewhere" in device.refuses()
-        assert device.server.asked_for(ending) - before <= QUICK.attempts
+        assert device.server.asked_for(ending) - before <= TWICE.attempts
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,17 @@ import pytest
 
 from edge_targets.agent.home import Settings
 from edge_targets.catalog import targets
+from edge_targets.emulation.sysroot import PYTHON, sysroot
+from edge_targets.emulation.userland import python
 from edge_targets.enrolment.payload import write_payload
+from edge_targets.flashing.cloud_init import cloud_init
 from edge_targets.flashing.fat import Fat
 from edge_targets.flashing.first_boot import FirstBoot, Wifi, hash_password
 from edge_targets.flashing.flash import flash
 from edge_targets.flashing.systems import PYTHONS
 from edge_targets.flashing.table import read_table
 from edge_targets.package import public_key
-from edge_targets.runtime.errors import DeviceError
+from edge_targets.runtime.errors import DeviceError, UnsupportedError
 from edge_targets.runtime.events import QUIET
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.pi_os import Board, pi_os
@@ -29,9 +32,9 @@ from tests.edge_targets.tiny import KEY, infer_body
 TARGET = "raspberry_pi_4"
 SERVING_S = 900  # a start takes half a minute, installing onnxruntime on qemu some more
 ASK = (
-    "import json, sys, urllib.request as u; "
-    "print(u.urlopen(u.Request('http://127.0.0.1:7734/' + sys.argv[1], "
-    "(sys.argv[2:] or [None])[0] and sys.argv[2].encode())).read().decode())"
+    "import sys, urllib.request as u; body = ''.join(sys.argv[2:]).encode() or None; "
+    "print(u.urlopen(u.Request('http://127.0.0.1:7734/' + sys.argv[1], body, "
+    "{'Content-Type': 'application/json'})).read().decode())"
 )
 
 pytestmark = pytest.mark.skipif(
@@ -101,6 +104,26 @@ def test_a_flashed_card_becomes_a_serving_device(
     if suite == "trixie":
         [text] = board.boot_files(tmp_path, "user-data")
         assert text.read_text() == "#cloud-config\n"
+
+
+def test_cloud_init_itself_finds_nothing_wrong_with_our_files(tmp_path: Path) -> None:
+    """Trixie's own cloud-init and netplan, run by qemu, check them against their schemas."""
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " 'a' \"b\" ü"
+    wifi = Wifi.joining('Büro\'s "net" 😀', "let me in", "DE")
+    first = FirstBoot("kitchen", "ada", "", (key,), wifi, "Europe/Berlin", "de", "de_DE.UTF-8")
+    files = cloud_init(first)
+    try:
+        system = sysroot("trixie", QUIET, (*PYTHON, "cloud-init", "netplan.io"))
+    except (DeviceError, UnsupportedError) as error:
+        pytest.skip(f"no cloud-init to ask: {error}")
+    packages = system.root / "usr/lib/python3/dist-packages"
+
+    for name, kind in (("user-data", "cloud-config"), ("network-config", "network-config")):
+        (tmp_path / name).write_bytes(files[name])
+        words = ["-W", "ignore", "-m", "cloudinit.cmd.main", "schema", "--schema-type", kind]
+        asked = python(system, [*words, "--config-file", tmp_path / name], [packages])
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert "Valid schema" in done.stdout, done.stdout + done.stderr
 
 
 def left(board: Board, folder: Path) -> frozenset[str]:

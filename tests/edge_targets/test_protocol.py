@@ -4,6 +4,7 @@ import json
 import math
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from edge_targets.agent.protocol import (
     answer,
     read_request,
 )
-from edge_targets.runtime.contract import Tensor
+from edge_targets.runtime.contract import Abstention, Tensor
 from edge_targets.runtime.errors import DataError
 from tests.edge_targets.tiny import manifest
 
@@ -224,3 +225,17 @@ def test_what_is_kept_of_requests_is_bounded() -> None:
         read_request(*body(FLOATS * rows, shape=[rows, 3]), plan)
 
     assert len(plan.layouts) <= MOST_LAYOUTS
+
+
+def test_an_answer_names_the_items_that_the_model_abstains_from() -> None:
+    told = manifest()
+    labelled = replace(told.signature, labels=("no", "yes"))
+    doubting = replace(told, signature=labelled, abstention=Abstention(0.9, 0.05, 0.95, 0.8, 100))
+    name = labelled.outputs[0].name
+    shares = {name: Tensor((3, 2), [0.6, 0.4, 0.95, 0.05, 0.2, 0.8])}
+
+    found = json.loads(b"".join(answer(Plan.of(doubting), Request({}, {}), shares).pieces))
+    silent = json.loads(b"".join(answer(Plan.of(told), Request({}, {}), shares).pieces))
+
+    assert found["parameters"] == {"abstained": "0,2"}
+    assert "parameters" not in silent

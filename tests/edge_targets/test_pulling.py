@@ -27,7 +27,7 @@ from edge_targets.updates.edition import Lifetimes
 from edge_targets.updates.repository import Repository
 from edge_targets.updates.web import Pace, Web
 from tests.edge_targets.conftest import Build
-from tests.edge_targets.following import QUICK, Following, following
+from tests.edge_targets.following import TWICE, Following, following
 from tests.edge_targets.mosquitto import certificate
 from tests.edge_targets.tiny import answers, wait_until
 from tests.edge_targets.webserver import breaking_off
@@ -194,7 +194,7 @@ def test_two_looks_do_not_get_into_each_others_way(device: Following) -> None:
 
 def test_a_slow_line_is_not_filled(device: Following) -> None:
     device.publish("v1")
-    limits = replace(QUICK, bytes_per_s=100_000)
+    limits = replace(TWICE, bytes_per_s=100_000)
     slept = []
 
     class Counted(Pace):

@@ -38,6 +38,10 @@ def serving(folder: Path) -> Iterator[FileServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            with suppress(OSError):  # the client had enough
+                self.answer()
+
+        def answer(self) -> None:
             wanted = self.headers.get("Range", "")
             mine.asked.append((self.path, wanted))
             file = mine.folder / self.path.lstrip("/")
@@ -45,8 +49,7 @@ def serving(folder: Path) -> Iterator[FileServer]:
             for ending, trick in mine.tricks.items():
                 if self.path.endswith(ending):
                     self.close_connection = True
-                    with suppress(OSError):  # the client had enough
-                        trick(self, data or b"")
+                    trick(self, data or b"")
                     return
             if data is None:
                 self.send_error(404)

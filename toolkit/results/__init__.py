@@ -21,6 +21,8 @@ from toolkit.results.devices import (
     Disks,
     Flashed,
     Logs,
+    ProbedDevice,
+    ProbeRow,
     RolledBack,
     ServedModel,
 )
@@ -106,6 +108,8 @@ __all__ = [
     "OperatorCount",
     "OutputGap",
     "Packaged",
+    "ProbeRow",
+    "ProbedDevice",
     "RepairStep",
     "Retrained",
     "RolledBack",

@@ -124,3 +124,29 @@ class Disks(Result):
     """The removable disks of this machine."""
 
     disks: tuple[DiskRow, ...]
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """Rates of one format, number type and number of threads: nanoseconds for one operation."""
+
+    format: str
+    computes_in: str
+    threads: int
+    matrix_ns: float
+    window_ns: float
+    depthwise_ns: float
+    operator_us: float
+    call_us: float
+
+
+@dataclass(frozen=True)
+class ProbedDevice(Result):
+    """How fast a device computes, by its own word; predictions for it use it from now on.
+
+    `off` is how many times slower or faster the truth may be, by format.
+    """
+
+    device: str
+    rates: tuple[ProbeRow, ...]
+    off: dict[str, float]

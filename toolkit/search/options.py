@@ -23,6 +23,7 @@ class Options:
     Attributes:
         target: the catalog name of what the model is for.
         device: of the workspace, to measure latency on; None for this machine or an estimate.
+        cost: how latency is told, one of `toolkit.latency.COSTS`.
         max_size: bytes of the compiled file.
         max_latency_ms: of one prediction.
         max_ram: bytes that the runtime needs for the model.
@@ -40,6 +41,7 @@ class Options:
 
     target: str = "simulator"
     device: str | None = None
+    cost: str = "auto"
     max_size: int | None = None
     max_latency_ms: float | None = None
     max_ram: int | None = None

@@ -63,7 +63,7 @@ def search(
     learned = shelf.learned_data(shelves, entry)
     unseen = held_out(data, [learned] if learned else [])
     refuse_unprovable(options.gate, unseen.targets)
-    clock = clock_for(shelves, options.target, options.device, data)
+    clock = clock_for(shelves, options.target, options.device, data, options.cost)
     prepare = InnerJob(job, lambda message: job.step(message, 0, options.trials))
     origin = Origin.of(shelves, model_name, data_name, prepare)
     space = Space.of(model, origin.graph, options)
@@ -96,6 +96,7 @@ def identity(
         "data": f"{data_name} ({data.digest[:12]})",
         "--target": options.target,
         "--device": options.device,
+        **({"--cost": options.cost} if options.cost != "auto" else {}),
         **options.budget,
         "--families": list(space.families),
         "--seed": options.seed,

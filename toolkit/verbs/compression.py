@@ -110,6 +110,7 @@ def search(
     data: str,
     target: str = "simulator",
     device: str | None = None,
+    cost: str = "auto",
     max_size: Size = None,
     max_latency: Annotated[str | None, Parameter(help="of one prediction, such as 5ms.")] = None,
     max_ram: Size = None,
@@ -134,6 +135,9 @@ def search(
         data: the dataset to measure on.
         target: what the model is for; `sanderling list targets` names them.
         device: a device of the workspace to measure on, instead of an estimate.
+        cost: how latency is told: measured, or estimated from published figures (`estimated`), or
+            from the counted instructions of the target's processor (`instructions`); auto is the
+            best there is.
         max_size: of the compiled file, such as 200kB.
         max_ram: that the runtime may need for the model, such as 8MB.
         max_drop: what may be lost, such as 1%.
@@ -150,6 +154,7 @@ def search(
     options = searching.Options(
         target=target,
         device=device,
+        cost=cost,
         max_size=size_bytes(max_size, "--max-size") if max_size else None,
         max_latency_ms=milliseconds(max_latency, "--max-latency") if max_latency else None,
         max_ram=size_bytes(max_ram, "--max-ram") if max_ram else None,

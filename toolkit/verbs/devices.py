@@ -4,6 +4,7 @@ from pathlib import Path
 
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import results as r
+from toolkit.report import Report
 from toolkit.results.updates import Followed
 from toolkit.verbs.words import Flag, Folder, Given
 
@@ -172,6 +173,34 @@ def device_bench(
     from toolkit.workspace import Workspace
 
     return devices.bench(Workspace.find(workspace), name, package, threads, job)
+
+
+def device_fastest(
+    name: str, /, *artifacts: str, data: str, workspace: Folder = None, job: Job = QUIET
+) -> Report:
+    """Time files of a model on a device, with one thread and with more, and name the fastest.
+
+    Args:
+        name: of the device.
+        artifacts: files made by `build`, such as an ONNX and a TFLite file of the same model.
+        data: the dataset that inputs are taken from.
+    """
+    from toolkit import on_device
+    from toolkit.workspace import Workspace
+
+    return on_device.fastest(Workspace.find(workspace), artifacts, data, name, job).report
+
+
+def device_probe(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> r.ProbedDevice:
+    """Time a few small networks on a device, so that latency can be predicted for it.
+
+    Args:
+        name: of the device.
+    """
+    from toolkit import devices
+    from toolkit.workspace import Workspace
+
+    return devices.probe(Workspace.find(workspace), name, job)
 
 
 def device_shell(name: str, /, *, workspace: Folder = None, job: Job = QUIET) -> None:

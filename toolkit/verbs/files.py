@@ -6,10 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from edge_targets.runtime.errors import UsageError
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import results as r
 from toolkit.report import Report
-from toolkit.verbs.words import SURE, Columns, Drop, Flag, Folder, gate_if
+from toolkit.verbs.words import SURE, Columns, Count, Drop, Flag, Folder, Given, gate_if
 
 
 def build(
@@ -79,22 +80,43 @@ def measure(
     subject: str,
     /,
     *,
-    data: str,
+    data: Given = None,
     threads: int = 1,
+    on: Given = None,
+    target: Given = None,
+    max_instructions: Count = None,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> Report:
     """Measure accuracy, equality with the original, size and latency on this machine.
 
+    With --on a device measures: latency, memory, heat and, where the board tells, energy. With
+    --target the instructions of that target's processor are counted, without any device: the same
+    number in every run, so it can be held in a test. Exits with 3 when there are too many.
+
     Args:
         subject: a model or an artifact.
-        data: the dataset; accuracy is of its test part.
+        data: the dataset; accuracy is of its test part. Not needed for --target.
         threads: that the engine may use.
+        on: a device of the workspace to measure an artifact on.
+        target: a target with an arm64 processor to count an artifact's instructions for.
+        max_instructions: that one prediction may take; with --target.
     """
-    from toolkit import journeys
+    from toolkit import instructions, journeys, on_device
     from toolkit.workspace import Workspace
 
-    return journeys.measure(Workspace.find(workspace), subject, data, threads, job)
+    shelves = Workspace.find(workspace)
+    if on and target:
+        raise UsageError("--on measures, --target counts.", "Say one of them.")
+    if max_instructions is not None and not target:
+        raise UsageError("--max-instructions needs a processor.", "Add --target raspberry_pi_4.")
+    if target:
+        return instructions.report(shelves, subject, target, job, max_instructions)
+    if not data:
+        raise UsageError("There is no data to measure with.", "Name a dataset with --data.")
+    if on:
+        return on_device.measure(shelves, subject, data, on, threads, job)
+    return journeys.measure(shelves, subject, data, threads, job)
 
 
 def package(
@@ -108,6 +130,7 @@ def package(
     max_drop: Drop = None,
     confidence: str = SURE,
     slice: Columns = (),  # noqa: A002 - the word users type
+    abstain: Given = None,
     workspace: Folder = None,
     job: Job = QUIET,
 ) -> r.Packaged:
@@ -125,10 +148,16 @@ def package(
         max_drop: what it may lose against the float model it comes from, such as 1%.
         confidence: how sure it must be that no more is lost.
         slice: a column, or `group`, none of whose values may surely lose more; may be repeated.
+        abstain: the share of wrong answers that is allowed, such as 5%: below the confidence at
+            which that holds, with 95 % certainty, a classifier marks its answer as abstained.
     """
     from toolkit import shipping
+    from toolkit.quantities import share
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
     gate = gate_if(max_drop, confidence, slice)
-    return shipping.package(shelves, artifact, target, name, serve_as, job, reference, gate, slice)
+    risk = share(abstain, "--abstain") if abstain else None
+    return shipping.package(
+        shelves, artifact, target, name, serve_as, job, reference, gate, slice, risk
+    )

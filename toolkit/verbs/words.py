@@ -19,6 +19,7 @@ Drop = Annotated[str | None, Parameter(show_default=False)]
 SURE = "95%"
 Size = Annotated[str | None, Parameter(show_default=False)]
 Given = Annotated[str | None, Parameter(show_default=False)]
+Count = Annotated[int | None, Parameter(show_default=False)]
 Flag = Annotated[bool, Parameter(show_default=False)]
 Columns = Annotated[Sequence[str], Parameter(show_default=False)]
 Folders = Annotated[Sequence[Path], Parameter(show_default=False)]
