@@ -44,9 +44,10 @@ test: web ## Run all tests
 	@.ci/setup system browser window emulator
 	@$(BIN)/python -m pytest
 
-test-powercut: setup ## Cut an emulated device's power CUTS times (200)
+test-powercut: setup ## Cut a machine's power CUTS times (200), start it from cards
 	@.ci/setup system emulator
-	@CUTS=$${CUTS:-200} $(BIN)/python -m pytest -rs tests/pi/test_powercut.py
+	@CUTS=$${CUTS:-200} SANDERLING_MACHINES=1 $(BIN)/python -m pytest -rs \
+		tests/pi/test_powercut.py tests/edge_targets/test_first_start.py
 
 gui: web ## Open the window
 	@.ci/setup system window

@@ -5,6 +5,7 @@ line, and a program may call them. `workspace` is always the folder with `sander
 without it, the nearest one at or above the current folder.
 """
 
+from toolkit.verbs.cards import disks, flash
 from toolkit.verbs.compression import compress, diagnose, search
 from toolkit.verbs.data import data_add, data_show
 from toolkit.verbs.devices import (
@@ -21,7 +22,6 @@ from toolkit.verbs.devices import (
     device_shell,
     device_status,
     device_stop,
-    flash,
     rollback,
 )
 from toolkit.verbs.files import build, measure, package, verify
@@ -72,6 +72,7 @@ __all__ = [
     "device_stop",
     "diagnose",
     "diff",
+    "disks",
     "doctor",
     "flash",
     "gui",

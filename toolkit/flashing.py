@@ -2,12 +2,13 @@
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_targets.agent.home import Settings
 from edge_targets.catalog import targets
 from edge_targets.enrolment.payload import write_payload
+from edge_targets.flashing.disks import disks
 from edge_targets.flashing.enrol import PAYLOAD
 from edge_targets.flashing.first_boot import FirstBoot, Wifi, hash_password
 from edge_targets.flashing.flash import flash as write
@@ -16,6 +17,7 @@ from edge_targets.flashing.systems import look
 from edge_targets.package import public_key
 from edge_targets.runtime.errors import UnsupportedError, UsageError
 from edge_targets.runtime.events import Job
+from toolkit.results import DiskRow, Disks, Flashed
 from toolkit.shipping import package_file, signing_key_of
 from toolkit.workspace import Entry, Workspace, check_name
 
@@ -114,6 +116,32 @@ def flash(
         facts |= {"package": packed.name, "version": packed.facts["version"]}
     shelves.put("devices", wanted.device, {}, facts, "flash", facts, parents)
     return done
+
+
+def write_plain(image: Path, disk: Path, job: Job, confirmed: str, sha256: str) -> Flashed:
+    """Write the image as it is."""
+    return described(disk, write(image, disk, None, None, job, confirmed=confirmed, sha256=sha256))
+
+
+def described(disk: Path, done: Written, device: str = "") -> Flashed:
+    goes_on = (f"sanderling device status {device}",) if device else ()
+    return Flashed(
+        str(disk), done.bytes_written, done.sha256, done.checked, done.system, device, next=goes_on
+    )
+
+
+def target_of(shelves: Workspace, target: str | None, package: str | None) -> str:
+    """What was said, or what the package is for."""
+    if target:
+        return target
+    if not package:
+        raise UsageError("Which board the card is for is not said.", "Add --target or --package.")
+    return str(shelves.get("packages", package).facts["target"])
+
+
+def listed() -> Disks:
+    found = tuple(DiskRow(**asdict(one)) for one in disks())
+    return Disks(found, "" if found else "No removable disk is plugged in.")
 
 
 def _first_boot(shelves: Workspace, wanted: Wanted, password: str, passphrase: str) -> FirstBoot:

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge_targets.runtime.errors import UsageError
 
 PASSWORD, PASSPHRASE = "SANDERLING_PASSWORD", "SANDERLING_PASSPHRASE"
+WIFI = "SANDERLING_WIFI_PASSPHRASE"
 
 
 def password(ask: bool) -> str:
@@ -23,3 +24,16 @@ def passphrase(key: Path) -> bytes | None:
     """That of a key that lies in a folder of its own; None for none."""
     given = os.environ.get(PASSPHRASE, "")
     return given.encode() if given else None
+
+
+def wifi_passphrase() -> str:
+    """That of the wireless network; empty for none."""
+    return os.environ.get(WIFI, "")
+
+
+def typed_name(disk: Path) -> str:
+    """What the person at the terminal types to have a disk overwritten; nothing for a file."""
+    if not disk.is_block_device() or not sys.stdin.isatty():
+        return ""
+    sys.stderr.write(f"All that is on {disk} will be lost. Type {disk.name} to go on: ")
+    return sys.stdin.readline().strip()

@@ -102,21 +102,30 @@ class Benched(Result):
 
 @dataclass(frozen=True)
 class Flashed(Result):
-    """A memory card that was written and read back."""
+    """A memory card that was written and read back.
+
+    `checked` says which bytes had the SHA-256 that was given: those of the `file` or of the
+    `image` in it. `device` is what the board will be, and `system` what the image holds then.
+    """
 
     path: str
     bytes_written: int
     sha256: str
+    checked: str = ""
+    system: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True)
 class DiskRow:
-    """A disk that could be written to, and what is on it now."""
+    """A disk that could be written to, what is on it now, and why it is refused, if it is."""
 
+    name: str
     path: str
-    model: str
     size_bytes: int
-    holds: str
+    model: str
+    holds: tuple[str, ...]
+    refused: str
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class Disks(Result):
     """The removable disks of this machine."""
 
     disks: tuple[DiskRow, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Boards and other places with an agent."""
 
-from pathlib import Path
-
 from edge_targets.runtime.events import QUIET, Job
 from toolkit import results as r
 from toolkit.report import Report
@@ -251,17 +249,3 @@ def device_follow(
         size_bytes(limit, "--limit") if limit else 0,
         broker or "",
     )
-
-
-def flash(image: Path, disk: Path, /, *, workspace: Folder = None, job: Job = QUIET) -> r.Flashed:
-    """Write a system image to a memory card and read it back to be sure.
-
-    Args:
-        image: .img, .img.xz or .img.gz.
-        disk: the card's device, such as /dev/sdX, or the name of a new file; a disk in use is
-            refused.
-    """
-    from edge_targets.flashing.image import write_image
-
-    done = write_image(image, disk, job)
-    return r.Flashed(str(disk), done.bytes_written, done.sha256)
