@@ -16,10 +16,10 @@ from edge_targets.agent.puller import Puller
 from edge_targets.agent.served import EmptyError, Served
 from edge_targets.agent.slots import Slots
 from edge_targets.agent.updater import Fallen, Updater
-from edge_targets.agent.uplink import Uplink
 from edge_targets.agent.warden import LastUpdate, Warden
 from edge_targets.runtime.contract import Manifest, Tensor
 from edge_targets.runtime.errors import DeviceError, EdgeError, StorageError
+from edge_targets.runtime.reporting import Reporter
 from edge_targets.runtime.spool import Spool
 
 __all__ = ["Agent", "BusyError", "EmptyError", "Installed", "Prediction", "RolledBack"]
@@ -72,7 +72,7 @@ class Agent:
         self.updater = Updater(home)
         self.spool = open_spool(home.spool)
         self.served = Served(self.updater.start())
-        self.uplink = Uplink(home, self.served, self.spool)
+        self.uplink = Reporter(home.settings, self.served.close_windows, self.spool)
         self.warden = Warden(self.updater, self.served, self.uplink)
         self.puller = Puller(home, self._install_pulled)
 

@@ -53,6 +53,9 @@ class Pointer(Wire):
         return replace(self, refused=tuple(one for one in self.refused if one != version))
 
     def refusing(self, version: str) -> "Pointer":
+        """The same, refusing a version as well; none when it is empty."""
+        if not version:
+            return self
         known = self.without(version).refused
         return replace(self, refused=(*known, version)[-MOST_REFUSED:])
 
@@ -113,12 +116,14 @@ class Slots:
             return None
 
     def commit(self, staged: Path, version: str) -> Path:
-        """Move a tried package into a free slot, serve it from now on, on probation."""
+        """Move a tried package into a free slot, serve it from now on, on probation.
+
+        The very version that one on probation would fall back to amounts to going back: it is
+        proven, and the other one is refused.
+        """
         pointer = self.pointer
-        # a version on probation gives way to the next one; what it would fall back to stays
-        giving_way = pointer.probation and pointer.fallback
-        kept = pointer.fallback if giving_way else pointer.active
         free = next(name for name in NAMES if name not in (pointer.active, pointer.fallback))
+        after = self._after(pointer, free, version)
         slot = self.folder / free
         with storing(self.folder):
             self.folder.mkdir(exist_ok=True)
@@ -127,9 +132,26 @@ class Slots:
             staged.rename(slot)
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
-        self.write(Pointer(free, kept, probation=True, refused=pointer.without(version).refused))
+        self.write(after)
         self.clean()
         return slot
+
+    def _after(self, pointer: Pointer, free: str, version: str) -> Pointer:
+        """The pointer once `version` lies in the slot `free`; it never falls back to itself."""
+        refused = pointer.without(version)
+        active, fallback = self.version(pointer.active), self.version(pointer.fallback)
+        # a version on probation gives way to the next one; what it would fall back to stays
+        giving_way = pointer.probation and fallback != ""
+        if giving_way and fallback == version != active:
+            return Pointer(free, refused=refused.refusing(active).refused)
+        stays = giving_way or active == version
+        kept = pointer.fallback if stays else pointer.active
+        return Pointer(free, kept, probation=True, refused=refused.refused)
+
+    def version(self, name: str) -> str:
+        """What the slot of that name says it holds, unchecked; empty for nothing."""
+        manifest = self.manifest(self.slot(name))
+        return manifest.version if manifest else ""
 
     def count_start(self) -> int:
         """One more start since the active version was last seen healthy; on return it is kept."""

@@ -173,7 +173,7 @@ class Updater:
             shutil.rmtree(staged, ignore_errors=True)
 
     def load(self, folder: Path, settings: Settings) -> Predictor:
-        return Predictor(folder, settings.device, settings.threads)
+        return Predictor(folder, threads=settings.threads)
 
     def loaded(self, slots: Slots, slot: Path | None) -> Predictor:
         """What a slot holds, every byte checked.
@@ -268,7 +268,7 @@ class Updater:
         pointer = Pointer(slot.name, refused=slots.pointer.refused)
         log.warning("%s: back to slot %s", slots.name, slot.name)
         try:
-            slots.write(pointer.refusing(refused) if refused else pointer)
+            slots.write(pointer.refusing(refused))
         except StorageError as error:  # served all the same; the next start decides again
             log.warning("%s %s", error, error.hint)
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from edge_targets.agent.health import health, throttled
-from edge_targets.agent.home import Stored
+from edge_targets.agent.home import Settings, Stored
 from edge_targets.agent.probation import Probation
 from edge_targets.agent.served import Served
 from edge_targets.agent.updater import Fallen, Updater
-from edge_targets.agent.uplink import Uplink
 from edge_targets.runtime.errors import DataError, DeviceError, EdgeError, StorageError
 from edge_targets.runtime.predictor import Predictor
+from edge_targets.runtime.reporting import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class LastUpdate(Stored):
 class Warden(threading.Thread):
     """Runs until `stop`. Whoever changes what is served holds `changing`."""
 
-    def __init__(self, updater: Updater, served: Served, uplink: Uplink) -> None:
+    def __init__(self, updater: Updater, served: Served, uplink: Reporter[Settings]) -> None:
         super().__init__(name="warden", daemon=True)
         self.updater = updater
         self.served = served
@@ -89,12 +89,13 @@ class Warden(threading.Thread):
         return found.left_s if found and found.trying else None
 
     def begin(self, predictor: Predictor) -> None:
-        """Serve another version, on probation; the caller holds `changing`."""
+        """Serve another version that was just committed; the caller holds `changing`."""
         name = predictor.manifest.name
         old = self.served.models.get(name)
         before = {"old_share": old.failure_share if old else 0.0, "before": health(self.root)}
         self.uplink.keep(self.served.swap(predictor))
-        self._watch(name, trying=True, **before)
+        trying = self.updater.slots(name).pointer.probation  # not one that was proven before
+        self._watch(name, trying, **before)
 
     def fall_back(self, fallen: Fallen) -> None:
         """Serve what a version gave way to; the caller holds `changing`."""

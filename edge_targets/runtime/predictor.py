@@ -17,7 +17,7 @@ from edge_targets.runtime.profiler import Profiler, milliseconds_since
 from edge_targets.runtime.unpacking import unpacked
 
 if TYPE_CHECKING:
-    from edge_targets.runtime.reporting import Reporter
+    from edge_targets.runtime.reporting import Reporter, Reporting
 
 NARROWEST = 0.01  # of a value's size; a ten-thousandth of that is eight roundings of a float32
 
@@ -76,7 +76,9 @@ class Predictor:
         """End telemetry; the last window is on the disk then."""
         reporter, self.reporter = self.reporter, None
         if reporter:
+            reporter.flush()  # what does not go now waits for the next run
             reporter.stop()
+            reporter.spool.close()
 
     def __call__(self, inputs: Any, counted: bool = True) -> Answer:
         """Answer one item, or a batch of them, as arrays or plain lists.
@@ -143,12 +145,12 @@ class Predictor:
         return worst
 
 
-def reporting(home: Path, close_window: Callable[[], Record | None]) -> "Reporter":
+def reporting(home: Path, close_window: Callable[[], Record | None]) -> "Reporter[Reporting]":
     """Telemetry at work in that folder."""
     # only here: its spool needs sqlite3, which Python in a browser is without
-    from edge_targets.runtime.reporting import Reporter
+    from edge_targets.runtime.reporting import reporter_in
 
-    reporter = Reporter(home, close_window)
+    reporter = reporter_in(home, close_window)
     reporter.start()
     return reporter
 

@@ -316,7 +316,7 @@ def test_a_record_that_is_refused_does_not_hold_up_the_others(
         assert predictor.reporter
         for items in (1, 2, 1):
             predictor(tiny.INPUTS[:items])
-            predictor.reporter.keep()
+            predictor.reporter.close_window()
 
     assert [record["samples"] for record in collector.records.values()] == [1, 1]
     spool = Spool(tmp_path / "spool.db")

@@ -242,6 +242,21 @@ def test_a_rollback_by_hand_serves_the_one_before(build: Build, agent: Agent) ->
         agent.rollback("tiny")
 
 
+def test_installing_the_version_before_is_a_rollback_too(build: Build, agent: Agent) -> None:
+    install(agent, build("1"))
+    install(agent, build("2", scale=3.0))
+
+    install(agent, build("1"))
+
+    assert ask(agent)[0] == "1"
+    assert one(agent) | {"format": ""} == {
+        "name": "tiny", "version": "1", "format": "",
+        "probation": None, "previous": "", "refused": ["2"],
+    }  # fmt: skip
+    with pytest.raises(DeviceError, match="no version of tiny to go back to"):
+        agent.rollback("tiny")
+
+
 def test_which_model_must_be_said_when_there_are_several(build: Build, agent: Agent) -> None:
     with pytest.raises(EmptyError):
         agent.rollback()

@@ -76,6 +76,31 @@ def test_a_version_on_probation_gives_way_and_the_proven_one_stays_to_fall_back_
     assert len(lying(slots)) == 3
 
 
+def test_installing_what_a_version_on_probation_falls_back_to_is_going_back_to_it(
+    build: Build, slots: Slots
+) -> None:
+    put(slots, build("1"))
+    slots.confirm()
+    put(slots, build("2"))
+
+    put(slots, build("1"))
+
+    assert versions(slots) == ("1", "")
+    assert not slots.pointer.probation
+    assert slots.pointer.refused == ("2",)
+    assert len(lying(slots)) == 2
+
+
+def test_a_version_that_is_installed_over_itself_keeps_its_way_back(
+    build: Build, slots: Slots
+) -> None:
+    for version in ("1", "2", "2"):
+        put(slots, build(version))
+        slots.confirm()
+
+    assert versions(slots) == ("2", "1")
+
+
 def test_an_unproven_first_version_is_better_than_none_to_fall_back_to(
     build: Build, slots: Slots
 ) -> None:

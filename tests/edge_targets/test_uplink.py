@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_targets.agent.home import Home, Settings
-from edge_targets.agent.served import Served
-from edge_targets.agent.uplink import LONGEST_WAIT_S, Uplink
 from edge_targets.catalog.simulator import Simulator
 from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Record
 from edge_targets.runtime.events import Job
+from edge_targets.runtime.reporting import LONGEST_WAIT_S, Reporter
 from edge_targets.runtime.spool import Spool
 from edge_targets.transport import post_json
 from tests.edge_targets.conftest import Build
@@ -132,7 +131,7 @@ def test_nothing_that_was_counted_is_lost_when_models_are_swapped_under_load(
 
 def test_attempts_become_rarer_and_are_spread(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool.db")
-    uplink = Uplink(Home(tmp_path), Served(), spool)
+    uplink = Reporter(Home(tmp_path).settings, list, spool)
     pauses = []
 
     for uplink.failures in (1, 2, 5, 20, 10_000):
