@@ -102,9 +102,12 @@ def layer(node: Any, tensors: Sequence[Any], shapes: Mapping[str, tuple[int, ...
 
 
 def layer_name(node: Any, weight: str) -> str:
-    """The network's own name where the weight carries it, otherwise the node's."""
+    """The network's own name where the weight carries it, otherwise the node's.
+
+    Nodes need no name (ONNX IR, "Nodes"); the weight always has one.
+    """
     stem, found, _ = weight.partition(WEIGHT)
-    return stem if found and stem else str(node.name)
+    return stem if found and stem else str(node.name) or weight
 
 
 def weight_of(node: Any, stored: Mapping[str, Any], producers: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from edge_targets.catalog import targets
@@ -31,6 +31,7 @@ from toolkit.workspace import Entry, Workspace, check_name
 
 AT_ONCE = 16  # devices asked side by side: most of the time is waiting
 MAX_LINES = 10_000  # of a log, in one answer
+MOST_THREADS = 64  # that an agent takes
 
 
 def add(
@@ -42,11 +43,31 @@ def add(
     target_name = target_name or told_target(address, keys, password, job)
     target = targets[target_name]()
     facts = {"target": target_name, "address": target.check_address(address)}
+    before = known_as(shelves, name, facts["address"])
     if target.enrols(facts["address"]):
         trusted = (public_key(signing_key_of(shelves)),)
         target.enrol(Place(name, facts["address"], collector, trusted, keys), password, job)
-    shelves.put("devices", name, {}, facts, "device add", facts)
-    return status(shelves, name)
+    if before is None or before.facts["target"] != target_name:
+        shelves.put("devices", name, {}, facts, "device add", facts)
+    found = status(shelves, name)
+    goes_on = () if found.model else (f"sanderling deploy PACKAGE {name}",)
+    return replace(found, next=() if found.state == "unreachable" else goes_on)
+
+
+def known_as(shelves: Workspace, name: str, address: str) -> Entry | None:
+    """The device of that name and address, where it is one already.
+
+    Raises:
+        DeviceError: the name or the address is that of another device.
+    """
+    for device in shelves.entries("devices"):
+        if (device.name == name) != (device.facts["address"] == address):
+            raise DeviceError(
+                f"{device.name} is a device already, at {device.facts['address']}.",
+                "Take another name and address, or forget it first: "
+                f"sanderling device remove {device.name}",
+            )
+    return shelves.get("devices", name) if name in shelves.names("devices") else None
 
 
 def status(shelves: Workspace, name: str) -> DeviceInfo:
@@ -57,12 +78,14 @@ def status(shelves: Workspace, name: str) -> DeviceInfo:
 
 def described(device: Entry, found: Status) -> DeviceInfo:
     condition = found.condition
+    # a port that SSH forwards is gone with this process
+    forwarded = targets[device.facts["target"]]().enrols(device.facts["address"])
     return DeviceInfo(
         device.name,
         device.facts["target"],
         device.facts["address"],
         found.state,
-        found.url,
+        "" if forwarded else found.url,
         found.model,
         found.version,
         found.samples,
@@ -72,6 +95,7 @@ def described(device: Entry, found: Status) -> DeviceInfo:
         condition.memory_available_bytes,
         condition.disk_free_bytes,
         found.last_update,
+        found.last_look,
         found.reason,
         tuple(ServedModel(**asdict(one)) for one in found.models),
     )
@@ -149,19 +173,27 @@ def drop(shelves: Workspace, name: str, model: str) -> DeviceInfo:
 
 def logs(shelves: Workspace, name: str, lines: int) -> Logs:
     if not 1 <= lines <= MAX_LINES:
-        raise UsageError(f"{lines} lines cannot be told.", f"Ask for 1 to {MAX_LINES}.")
+        raise UsageError(f"A log is not read by {lines} lines.", f"Use --lines 1 to {MAX_LINES}.")
     target, place = place_of(shelves, shelves.get("devices", name))
     return Logs(name, target.logs(place, lines))
 
 
 def bench(shelves: Workspace, name: str, package_name: str, threads: int, job: Job) -> Benched:
     """Time a package on a device beside what it serves."""
+    check_threads(threads)
     device, packed = shelves.get("devices", name), shelves.get("packages", package_name)
     key = public_key(signing_key_of(shelves))
     target, place = place_of(shelves, device, key)
     with tempfile.TemporaryDirectory() as folder:
         found = target.bench(package_file(shelves, packed, folder), place, threads, job)
     return Benched(name, package_name, found.p50_ms, found.p90_ms, found.threads, found.runs)
+
+
+def check_threads(threads: int) -> None:
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(
+            f"A model does not run on {threads} threads.", f"Use --threads 1 to {MOST_THREADS}."
+        )
 
 
 def probe(shelves: Workspace, name: str, job: Job) -> ProbedDevice:
@@ -193,6 +225,10 @@ def shell(shelves: Workspace, name: str) -> None:
 
 def told_target(address: str, keys: Path, password: str, job: Job) -> str:
     """What a board says it is, as a name of the catalog."""
+    if address.startswith("ssh://") and "@" not in address:
+        raise UsageError(
+            f"{address} does not say who you are there.", "Give user and host, such as pi@kitchen."
+        )
     if "@" not in address:
         raise UsageError(
             f"What is at {address} cannot be told from its address.",
@@ -214,8 +250,8 @@ def name_of(address: str) -> str:
     """A name for the device at `pi@HOST`: the host's own."""
     host = address.rpartition("@")[2].rpartition("://")[2].partition(":")[0].partition(".")[0]
     if not host or "@" not in address:
-        raise DeviceError(
+        raise UsageError(
             f"{address} alone is no device.",
-            "Give a name and an address, or pi@HOST: sanderling device add pi@kitchen.",
+            "Give a name and an address, or pi@HOST: sanderling device add pi@kitchen",
         )
     return host.lower()

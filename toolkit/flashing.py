@@ -118,6 +118,15 @@ def flash(
     return done
 
 
+def refuse_idle(**said: str | None) -> None:
+    """Refuse options that change nothing on a card that is nobody's."""
+    if idle := [f"--{option}" for option, value in said.items() if value]:
+        raise UsageError(
+            f"{', '.join(idle)}: only a card of a device has that.",
+            "Add --device NAME, or leave it out to write the image as it is.",
+        )
+
+
 def write_plain(image: Path, disk: Path, job: Job, confirmed: str, sha256: str) -> Flashed:
     """Write the image as it is."""
     return described(disk, write(image, disk, None, None, job, confirmed=confirmed, sha256=sha256))

@@ -52,6 +52,7 @@ def measure(
         UnsupportedError: it is no artifact, or not for this device.
         DeviceError: the device does not answer.
     """
+    check_threads(threads)
     artifact = artifact_of(shelves, name)
     clock = clock_of(shelves, device_name, world_of(shelves, artifact, data_name))
     found = clock.bench(finished(shelves, artifact), threads, job)
@@ -68,6 +69,11 @@ def fastest(
         UnsupportedError: no artifact is for this device.
         DeviceError: the device does not answer.
     """
+    if not names:
+        raise UsageError(
+            "There is nothing to time.",
+            f"Name files made by build: sanderling device fastest {device_name} FILE FILE …",
+        )
     device = shelves.get("devices", device_name)
     target = targets[device.facts["target"]]
     artifacts = [artifact_of(shelves, name) for name in names]

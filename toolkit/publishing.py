@@ -7,12 +7,13 @@ elsewhere; `keys/tuf/repository.json` remembers which folder they sign, and wher
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_targets.package import public_key, verify
 from edge_targets.runtime.durable import replace_file, storing
-from edge_targets.runtime.errors import DataError, RecipeError, UnknownNameError
+from edge_targets.runtime.errors import DataError, RecipeError, UnknownNameError, UsageError
 from edge_targets.runtime.events import Job
 from edge_targets.updates import delta
 from edge_targets.updates.names import ROLES, Release
@@ -64,6 +65,7 @@ def channel_init(
             f"This workspace publishes to {known} already.",
             "Add a channel there with `sanderling channel add`, or use another workspace.",
         )
+    check_directory(shelves, directory)
     where = Where(str(directory.absolute()), tuple(str(one.absolute()) for one in offline))
     vault = Vault(online, tuple(Path(one) for one in where.offline), passphrase)
     role = RoleKeys(keys, threshold)
@@ -72,6 +74,24 @@ def channel_init(
     replace_file(online / WHERE, where.dump().encode(), 0o600)
     Repository(Path(where.directory), vault).create(channels, {"root": role, "targets": role})
     return channel_show(shelves)
+
+
+def check_directory(shelves: Workspace, directory: Path) -> None:
+    """Make the folder before any key: one that cannot be leaves nothing behind.
+
+    Raises:
+        DataError: it is a file, or holds the workspace.
+        StorageError: it cannot be made.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise DataError(f"{directory} is no folder.", "Name a folder, which may be a new one.")
+    if shelves.root.resolve().is_relative_to(directory.resolve()):
+        raise DataError(
+            f"{directory} holds the workspace: a web server would give its keys away.",
+            "Name a folder in the workspace, or elsewhere.",
+        )
+    with storing(directory):
+        (directory / "metadata").mkdir(parents=True, exist_ok=True)
 
 
 def publish(
@@ -199,7 +219,7 @@ def channel_rotate(
     if role not in known:
         raise UnknownNameError("role", role, known)
     if threshold and not count:
-        raise RecipeError("A threshold needs a number of keys.", "Say how many keys there are.")
+        raise UsageError("--threshold needs a number of keys.", "Say how many with --count.")
     repo.rotate(role, RoleKeys(count, threshold or 1) if count else None)
     states = {state.name: state for state in repo.states()}
     mine = states[role]
@@ -218,6 +238,9 @@ def withdraw(
         raise RecipeError(
             f"{model} {version} is there for {', '.join(targets)}.", "Say which with --target."
         )
+    models = sorted({r.model for r in mine})
+    if model not in models:
+        raise UnknownNameError(f"model in {channel}", model, models)
     if not targets:
         known = [r.version for r in mine if r.model == model]
         raise UnknownNameError("version", version, known)
@@ -239,13 +262,6 @@ def follow(
 ) -> Followed:
     """Have a device take its updates from `repository`, a web address; from nowhere when empty."""
     device = shelves.get("devices", device_name)
-    root = b""
-    if repository:
-        repo = repository_of(shelves)
-        if channel not in repo.channels():
-            raise UnknownNameError("channel", channel, list(repo.channels()))
-        root = repo.vault.pinned.read_bytes()
-    target, place = place_of(shelves, device)
     changes: Mapping[str, object] = {
         "repository": repository,
         "channel": channel,
@@ -253,16 +269,38 @@ def follow(
         "bytes_per_s": bytes_per_s,
         "broker": broker,
     }
+    check_wishes(changes)
+    root = b""
+    if repository:
+        repo = repository_of(shelves)
+        if channel not in repo.channels():
+            raise UnknownNameError("channel", channel, list(repo.channels()))
+        root = repo.vault.pinned.read_bytes()
+    target, place = place_of(shelves, device)
     target.configure(place, changes, root, job)
+    if not repository:
+        return Followed(device_name, note="It looks for no updates from now on.")
     return Followed(
         device_name,
         repository,
         channel,
         pull_s,
-        bytes_per_s,
+        bytes_per_s or None,
         broker,
         next=(f"sanderling device status {device_name}",),
     )
+
+
+def check_wishes(changes: Mapping[str, object]) -> None:
+    """Refuse what no agent would take, by the words that were typed."""
+    from edge_targets.agent.home import Settings
+
+    typed = {"repository": "The repository", "pull_s": "--every", "bytes_per_s": "--limit"}
+    try:
+        replace(Settings(), **changes)  # type: ignore[arg-type]
+    except DataError as error:
+        name, _, rest = str(error).partition(" ")
+        raise UsageError(f"{typed.get(name, f'--{name}')} {rest}", error.hint) from error
 
 
 def stick(
@@ -293,6 +331,8 @@ def stick(
     if not wanted:
         raise DataError(f"{channel} holds nothing of the kind.", "See `sanderling channel show`.")
     wanted += sorted(repo.metadata.glob("*.json"), key=lambda file: file.name == "timestamp.json")
+    if directory.exists() and not directory.is_dir():
+        raise DataError(f"{directory} is no folder.", "Name that of a stick, such as /media/usb.")
     size = 0
     for file in wanted:
         copy = directory / file.relative_to(repo.directory)
@@ -303,4 +343,4 @@ def stick(
             shutil.copyfile(file, copy)
         size += copy.stat().st_size
     first = min(repo.states(), key=lambda state: state.expires)
-    return Stick(str(directory), len(wanted), size, first.expires.isoformat())
+    return Stick(str(directory.absolute()), len(wanted), size, first.expires.isoformat())

@@ -20,7 +20,7 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
 )
 from edge_targets.runtime.events import Job
-from toolkit import shelf
+from toolkit import secrets, shelf
 from toolkit.certificates import CERTIFICATE, certificate_of
 from toolkit.evaluation.gate import Gate
 from toolkit.gating import SMALLER, judged, original_of
@@ -158,7 +158,8 @@ def signing_key_of(shelves: Workspace) -> SigningKey:
 def place_of(shelves: Workspace, device: Entry, *trusted: str) -> tuple[Target, Place]:
     """Where a device is; `trusted` are public keys, which only a deployment needs."""
     collector, keys = shelves.settings.collector, shelves.key_file.parent
-    place = Place(device.name, device.facts["address"], collector, trusted, keys)
+    password = secrets.password(ask=False)
+    place = Place(device.name, device.facts["address"], collector, trusted, keys, password)
     return targets[device.facts["target"]](), place
 
 

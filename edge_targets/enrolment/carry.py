@@ -46,12 +46,13 @@ def as_root(ssh: Ssh, password: str) -> Root:
     """
     if ssh.address.user == "root" or ssh.run(["sudo", "-n", "true"]).code == 0:
         return Root(ssh, () if ssh.address.user == "root" else ("sudo", "-n"))
-    asking = Root(ssh, ("sudo", "-S", "-p", ""), f"{password}\n".encode())
+    # -k: it asks each time, so that what we say first is never taken for data
+    asking = Root(ssh, ("sudo", "-k", "-S", "-p", ""), f"{password}\n".encode())
     if password and asking.run(["true"]).code == 0:
         return asking
     raise DeviceError(
         f"{ssh.address.user} may not become root on {ssh.address.host}.",
-        "Give the password of a user who may use sudo, or log in as root.",
+        "Set SANDERLING_PASSWORD to that of a user who may use sudo, or log in as root.",
     )
 
 

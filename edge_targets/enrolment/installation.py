@@ -53,6 +53,7 @@ class Installation:
         self.say = say
         self.plan = read_plan(payload)
         self.environments = Environments(layout.software)
+        self.said: dict[str, bytes | None] = {}  # in the agent's folder, before us
 
     def run(self) -> dict[str, Any]:
         plan, environments = self.plan, self.environments
@@ -68,11 +69,16 @@ class Installation:
             made = environments.unpack(plan, self.payload, self.say)
             found = self.attempt(made)
             environments.seal(plan.environment)
-            changed = self.settle()
-            same = before == plan.environment and not changed
-            status = self.answering() if same else None
-            if status is None:
-                status = self.switch(before, serving)
+            self.said = self.stored()
+            try:
+                changed = self.settle()
+                same = before == plan.environment and not changed
+                status = self.answering() if same else None
+                if status is None:
+                    status = self.switch(before, serving)
+            except EdgeError:
+                self.unsettle()
+                raise
         finally:
             environments.clean()
         installed = self.serve_package(status, found.get("package"))
@@ -139,6 +145,22 @@ class Installation:
             board.own(home / ROOT, self.account)
         return changed
 
+    def stored(self) -> dict[str, bytes | None]:
+        """The files that `settle` writes, as they are; None for what is not there."""
+        paths = [self.layout.home / name for name in (Settings.file, TrustedKeys.file, ROOT)]
+        return {path.name: path.read_bytes() if path.exists() else None for path in paths}
+
+    def unsettle(self) -> None:
+        """Have the agent's folder say again what it said before us, as far as the disk lets us."""
+        for name, data in self.said.items():
+            path = self.layout.home / name
+            with suppress(EdgeError, OSError):
+                if data is None:
+                    path.unlink(missing_ok=True)
+                elif path.read_bytes() != data:
+                    replace_file(path, data)
+                    board.own(path, self.account)
+
     def answering(self) -> dict[str, Any] | None:
         """The status of the agent when it has been healthy and still is; None otherwise."""
         noted = (self.layout.home / start.NOTE).exists()
@@ -182,6 +204,7 @@ class Installation:
     def back(self, before: str, error: EdgeError) -> DeviceError:
         """Serve as before; the error that tells so."""
         self.say("switch back")
+        self.unsettle()
         (self.layout.home / start.NOTE).unlink(missing_ok=True)
         self.environments.flip("current", before)
         assert self.service

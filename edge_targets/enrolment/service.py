@@ -154,6 +154,7 @@ class Keeper(Service):
         text = f"""\
 #!/bin/sh
 # Starts Sanderling's agent, and again whenever it ends; made by its installer.
+umask 022  # whoever is in the agent's group must come through to its socket
 mkdir -p {shlex.quote(str(run))}
 {owner}
 export PYTHONPATH={shlex.quote(str(folder / "current/site"))} PYTHONDONTWRITEBYTECODE=1

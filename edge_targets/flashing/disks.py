@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_targets.runtime.errors import DeviceError
 
 SECTOR = 512  # bytes: what the kernel counts sizes in, whatever the disk has
-FIND = "List disks with `lsblk`, and give a whole card such as /dev/sdb or /dev/mmcblk0."
+FIND = "See `sanderling disks`, and give a whole card such as /dev/sdb or /dev/mmcblk0."
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from edge_targets.package import verify
 from edge_targets.places.answers import (
+    named,
     no_agent,
     read_bench,
     read_lines,
@@ -49,8 +50,9 @@ class AgentTarget(Target):
     def deploy(self, package: Path, place: Place, job: Job) -> Deployment:
         job.step("check package")
         self.fits(verify(package, place.trusted), package.stat().st_size)
-        url = self.ready(place, job)
-        answer = put_package(f"{url}/v1/package", package, job)
+        with named(place):
+            url = self.ready(place, job)
+            answer = put_package(f"{url}/v1/package", package, job)
         try:
             version, difference = str(answer["version"]), float(answer["golden_difference"])
         except (KeyError, TypeError, ValueError) as error:
@@ -60,8 +62,9 @@ class AgentTarget(Target):
     def bench(self, package: Path, place: Place, threads: int, job: Job) -> Bench:
         job.step("check package")
         self.fits(verify(package, place.trusted), package.stat().st_size)
-        url = self.ready(place, job)
-        return read_bench(url, put_package(f"{url}/v1/bench/{threads}", package, job))
+        with named(place):
+            url = self.ready(place, job)
+            return read_bench(url, put_package(f"{url}/v1/bench/{threads}", package, job))
 
     def status(self, place: Place) -> Status:
         url: str | None = ""
@@ -72,16 +75,19 @@ class AgentTarget(Target):
             return Status("unreachable", url or "", reason=str(error))
 
     def rollback(self, place: Place, model: str) -> Served:
-        url = self.running(place)
-        answer = post_json(f"{url}/v1/rollback", {"model": model}, ROLLBACK_S)
-        return read_rolled_back(url, answer)
+        with named(place):
+            url = self.running(place)
+            answer = post_json(f"{url}/v1/rollback", {"model": model}, ROLLBACK_S)
+            return read_rolled_back(url, answer)
 
     def drop(self, place: Place, model: str) -> None:
-        post_json(f"{self.running(place)}/v1/remove", {"model": model}, ROLLBACK_S)
+        with named(place):
+            post_json(f"{self.running(place)}/v1/remove", {"model": model}, ROLLBACK_S)
 
     def logs(self, place: Place, lines: int) -> tuple[str, ...]:
-        url = self.running(place)
-        return read_lines(url, get_json(f"{url}/v1/logs", query={"lines": str(lines)}))
+        with named(place):
+            url = self.running(place)
+            return read_lines(url, get_json(f"{url}/v1/logs", query={"lines": str(lines)}))
 
     def configure(self, place: Place, changes: Mapping[str, Any], root: bytes, job: Job) -> None:
         raise UnsupportedError(

@@ -1,12 +1,35 @@
 """What an agent answers, read with care: any program may listen at an address."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from edge_targets.places.target import Bench, Condition, Served, Status
+from edge_targets.places.target import Bench, Condition, Place, Served, Status
 from edge_targets.runtime.errors import DeviceError
+from edge_targets.runtime.exchange import RefusedError
 
 STATES = ("ready", "empty")  # of an agent that answers
+ADDRESS = re.compile(r"https?://\S+?(?=:? )")
+
+
+@contextmanager
+def named(place: Place) -> Iterator[None]:
+    """Errors name the device: the port of this machine that leads to it says nothing."""
+    try:
+        yield
+    except DeviceError as error:
+        told = str(error)
+        if not (found := ADDRESS.match(told)):
+            raise
+        rest, hint = told[found.end() :], error.hint
+        network = place.address.startswith("http")
+        if not network and not isinstance(error, RefusedError):
+            rest = f": its agent{rest}"
+            hint = f"See `sanderling device status {place.name}`; a deployment starts it."
+        error.args = (f"{place.name}{f' ({found[0]})' if network else ''}{rest}",)
+        error.hint = hint
+        raise
 
 
 def read_status(url: str, found: Mapping[str, Any]) -> Status:
@@ -30,6 +53,7 @@ def read_status(url: str, found: Mapping[str, Any]) -> Status:
         else (),
         read_condition(found),
         read_update(found.get("last_update")),
+        last_look=read_look(found.get("last_look")),
     )
 
 
@@ -64,6 +88,16 @@ def read_update(found: Any) -> str:
     what = " ".join(filter(None, (text(found.get("model")), text(found.get("version")))))
     why = f": {text(found.get('why'))}" if found.get("why") else ""
     return f"{what} {result} at {text(found.get('at'))}{why}".strip()
+
+
+def read_look(found: Any) -> str:
+    """What the last look at the repository gave, in a sentence."""
+    if not isinstance(found, dict) or not found.get("state"):
+        return ""
+    told = {"current": "nothing newer", "found": "something newer"}
+    if found["state"] == "failed":
+        return f"failed: {text(found.get('error'))} {text(found.get('hint'))}".strip()
+    return told.get(text(found["state"]), text(found["state"]))
 
 
 def read_bench(url: str, found: Mapping[str, Any]) -> Bench:

@@ -24,6 +24,11 @@ def folder_at(address: str) -> Path:
 
 def check_folder(address: str) -> Path:
     """The same, of a folder that is there or can be made."""
+    if "@" in address and os.sep not in address:
+        raise DeviceError(
+            f"{address!r} is the address of a board.",
+            f"Leave --target out, or name the board; for a folder write ./{address}.",
+        )
     folder = folder_at(address)
     above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not above.is_dir():

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ class Place:
         collector: base address of the collector; empty keeps what is set there.
         trusted: public keys, in base64, whose packages the place takes.
         keys: the folder with our SSH key and the known hosts' keys; None where none is needed.
+        password: of the user there, for a sudo that asks for it; empty for none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Place:
     collector: str = ""
     trusted: tuple[str, ...] = ()
     keys: Path | None = None
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Status:
         samples: items predicted since it started.
         pending: records that wait for the collector; None when that cannot be told now.
         last_update: what came of the last one, for a person; empty before the first.
+        last_look: what its last look for an update gave; empty where it follows none.
         reason: why it is unreachable; empty otherwise.
     """
 
@@ -92,6 +95,7 @@ class Status:
     condition: Condition = Condition()
     last_update: str = ""
     reason: str = ""
+    last_look: str = ""
 
 
 @dataclass(frozen=True)

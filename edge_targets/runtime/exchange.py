@@ -4,14 +4,23 @@
 proxy, and devices and collectors are neighbours.
 """
 
+import errno
 import http.client
 import json
+import os
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-from edge_targets.runtime.errors import DeviceError, EdgeError, IntegrityError, StorageError
+from edge_targets.runtime.errors import (
+    DeviceError,
+    EdgeError,
+    IntegrityError,
+    StorageError,
+    first_line,
+)
 
 MAX_ANSWER = 4 << 20  # bytes; our own answers have a few kilobytes
 CHUNK = 256 << 10  # bytes of an answer read at once
@@ -93,7 +102,7 @@ def exchange(
             status, data = answer.status, _read(answer, timeout_s)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DeviceError(
-            f"{where} does not answer: {error or type(error).__name__}.",
+            f"{where} does not answer: {what_failed(error)}.",
             "Is it on, on this network, and is the address right?",
         ) from error
     finally:
@@ -138,3 +147,16 @@ def _read_answer(where: str, status: int, data: bytes) -> dict[str, Any]:
     if family := KINDS.get(str(answer.get("kind"))):
         raise family(message, hint)
     raise RefusedError(f"{where}: {message}", hint or "See the log of the device.", status)
+
+
+def what_failed(error: Exception) -> str:
+    """Why a connection failed, in the system's words, without its numbers and tuples."""
+    if isinstance(error, TimeoutError) or not str(error):
+        return "it took too long"
+    if isinstance(error, socket.gaierror):
+        return "no host of that name is known"
+    if reason := getattr(error, "verify_message", "") or getattr(error, "reason", ""):
+        return str(reason).replace("_", " ").lower()  # of TLS
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        return os.strerror(error.errno).lower()
+    return first_line(error)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edge_targets.runtime.errors import DeviceError, first_line
+from edge_targets.runtime.exchange import what_failed
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,63}")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._-]{1,15})?")
@@ -63,8 +64,7 @@ def translated(address: SshAddress, lost: Callable[[], object] = int) -> Iterato
         ) from error
     except (asyncssh.Error, OSError, EOFError) as error:
         lost()
-        told = first_line(error) if str(error) else "it took too long"
-        raise DeviceError(f"{address} does not answer: {told}.", LOOK) from error
+        raise DeviceError(f"{address} does not answer: {what_failed(error)}.", LOOK) from error
 
 
 def sftp_hint(error: Exception) -> str:

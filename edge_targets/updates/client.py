@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -118,7 +119,7 @@ class Client:
                 replace_file(Path(filename), data)
 
         if not hasattr(Updater, "_persist_file"):
-            raise DeviceError("This version of tuf is not known.", "Install one below 8.")
+            raise _unknown_library()
         metadata = self.folder / "metadata"
         with storing(metadata):
             metadata.mkdir(parents=True, exist_ok=True)
@@ -135,7 +136,9 @@ class Client:
             ),
             bootstrap=self.root,
         )
-        assert isinstance(updater._trusted_set.reference_time, datetime)
+        known = getattr(updater, "_trusted_set", None)
+        if not isinstance(getattr(known, "reference_time", None), datetime):
+            raise _unknown_library()
         updater._trusted_set.reference_time = self._time(seen)
         return updater
 
@@ -156,6 +159,14 @@ class Fetcher:
             if url.endswith(".root.json"):  # there is no newer one: how the search for it ends
                 raise DownloadHTTPError(str(error), 404) from error
             raise
+
+
+def _unknown_library() -> DeviceError:
+    """Time and durable files go through inner parts of the library: others are not guessed at."""
+    return DeviceError(
+        f"tuf {version('tuf')} is built otherwise than Sanderling knows: no updates are pulled.",
+        "Install one that it knows: pip install 'tuf>=6,<8'.",
+    )
 
 
 def _keys(updater: "Updater") -> tuple[str, ...]:

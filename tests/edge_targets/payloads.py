@@ -49,15 +49,17 @@ class FolderBoard:
         wheels: Sequence[Path] = (),
         extras: Mapping[str, bytes] | None = None,
         board: Board | None = None,
+        device: str = "pi-folder",
+        trusted: Sequence[str] = (public_key(KEY),),
     ) -> Path:
         made = self.folder / name
         board = board or Board(PYTHON, platform.machine(), 1, self.port)
-        settings = Settings(device="pi-folder", window_s=3600)
-        fill(made, wheels, board, settings, (public_key(KEY),), extras or {})
+        settings = Settings(device=device, window_s=3600)
+        fill(made, wheels, board, settings, tuple(trusted), extras or {})
         return made
 
     def install(
-        self, payload: Path, *words: str, service: str = "keeper", given: str = ""
+        self, payload: Path, *words: str, service: str = "keeper", given: str = "", umask: int = -1
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """All lines it said, and the last one."""
         options = ["--root", str(self.root), "--json", "--service", service, *words]
@@ -68,6 +70,7 @@ class FolderBoard:
             text=True,
             check=False,
             timeout=300,
+            umask=umask,
         )
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert lines, done.stderr

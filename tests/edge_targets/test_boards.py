@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -246,6 +247,37 @@ def test_who_may_not_become_root_is_told(tmp_path: Path, monkeypatch: pytest.Mon
                 as_root(ssh, password)
             assert "sudo" in caught.value.hint
         connections.close(address, tmp_path / "keys")
+
+
+SUDO = """#!/bin/sh
+# stands for one that asks for the password each time
+[ "$1 $2 $3" = "-k -S -p" ] || exit 1
+shift 4
+read -r given
+[ "$given" = raspberry ] && exec "$@"
+"""
+
+
+def test_where_sudo_asks_the_settings_are_changed_with_the_password_too(
+    enrolled: Board, folder: FolderBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "pi").mkdir()
+    keys = tmp_path / "keys"
+    with password_server(tmp_path / "pi", "raspberry") as address:
+        CONNECTIONS.get(address, keys, "raspberry")  # as `device add` does
+        place = Place("kitchen", str(address), keys=keys)
+
+        with pytest.raises(DeviceError, match="may not become root") as caught:
+            enrolled.configure(place, {"pull_s": 7000}, b"", QUIET)
+        enrolled.configure(replace(place, password="raspberry"), {"pull_s": 7000}, b"", QUIET)
+        CONNECTIONS.close(address, keys)
+
+    assert "SANDERLING_PASSWORD" in caught.value.hint
+    assert "raspberry" not in repr(replace(place, password="raspberry"))
+    assert Settings.load(folder.home).pull_s == 7000
 
 
 def test_an_agent_over_http_has_no_settings_and_no_shell(target: Board) -> None:

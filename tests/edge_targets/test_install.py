@@ -20,7 +20,7 @@ from edge_targets.enrolment import start
 from edge_targets.enrolment.board import check_board
 from edge_targets.enrolment.environment import Environments, unpack_wheel
 from edge_targets.enrolment.payload import Board
-from edge_targets.package import pack
+from edge_targets.package import pack, public_key
 from edge_targets.runtime.errors import IntegrityError
 from edge_targets.transport import post_json
 from tests.edge_targets.payloads import PYTHON, FolderBoard, folder_board, plan_of
@@ -60,6 +60,13 @@ def board(installed: FolderBoard) -> FolderBoard:
 
 def pid(board: FolderBoard) -> int:
     return int(json.loads((board.home / "agent.json").read_text())["pid"])
+
+
+def told_to(board: FolderBoard) -> dict[str, bytes]:
+    """What the agent's folder says of who it is and whom it believes."""
+    names = ("settings.json", "trusted_keys.json", "root.json")
+    paths = [board.home / name for name in names if (board.home / name).exists()]
+    return {path.name: path.read_bytes() for path in paths}
 
 
 def serves(board: FolderBoard, environment: str) -> bool:
@@ -120,10 +127,15 @@ def test_an_agent_that_does_not_answer_after_the_switch_gives_way_to_the_one_bef
     board: FolderBoard, tmp_path: Path
 ) -> None:
     first = plan_of(board.folder / "first").environment
+    said = told_to(board)
     stuck = wheel(tmp_path, "stuck", {"edge_targets/agent/__main__.py": STUCK})
     # its file is laid over the agent's own: wheels are unpacked by name
-    lines, last = board.install(board.payload("bad", [stuck]))
+    bad = board.payload(
+        "bad", [stuck], {"root.json": b"{}"}, device="other", trusted=[public_key(STRANGER)]
+    )
+    lines, last = board.install(bad)
 
+    assert told_to(board) == said
     assert "The one before serves again" in last["error"], last
     assert "switch back" in [line.get("step") for line in lines]
     assert serves(board, first)
@@ -380,6 +392,31 @@ def test_the_agent_is_stopped_and_started_and_comes_back_by_itself(board: Folder
 
     assert stopped == {"running": False}
     wait_until(lambda: board.status()["state"] == "ready")
+
+
+def test_what_a_caller_s_umask_hides_the_agent_s_user_can_read_all_the_same(
+    tmp_path: Path,
+) -> None:
+    with folder_board(tmp_path / "board") as board:
+        _, last = board.install(board.payload(), umask=0o077)
+        board.install(board.folder / "payload", "--stop")
+        shutil.rmtree(board.root / "run")
+        # as /etc/rc.local of a system with a strict umask would
+        started = subprocess.Popen([board.software / "start"], umask=0o077)
+        wait_until(lambda: (board.root / "run/sanderling/keeper.pid").exists())
+        board.install(board.folder / "payload", "--stop")
+        started.wait(60)
+
+        assert "result" in last, last
+        software = [board.software, *board.software.rglob("*"), board.root / "run/sanderling"]
+        hidden = [path for path in software if path.name != "install.lock" and closed(path)]
+        assert not hidden
+
+
+def closed(path: Path) -> bool:
+    """Whether others than its owner cannot look at it."""
+    wanted = 0o055 if path.is_dir() else 0o044
+    return path.lstat().st_mode & wanted != wanted
 
 
 def test_nothing_of_ours_stays(tmp_path: Path) -> None:

@@ -291,6 +291,16 @@ def test_windows_are_closed_while_a_loop_runs(
     assert {record["device"] for record in collector.records.values()} == {"mine"}
 
 
+def test_a_collector_that_is_named_while_a_loop_runs_gets_what_waits(
+    build: Build, tmp_path: Path, collector: Collector
+) -> None:
+    with Predictor(build("1"), home=tmp_path) as predictor:
+        predictor(tiny.INPUTS)
+        Settings(collector=collector.url, window_s=3600).save(tmp_path)
+
+    assert sum(record["samples"] for record in collector.records.values()) == 2
+
+
 def test_what_the_collector_did_not_take_is_sent_by_the_next_run(
     build: Build, tmp_path: Path, collector: Collector
 ) -> None:

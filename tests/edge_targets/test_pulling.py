@@ -177,6 +177,17 @@ def test_a_device_without_a_root_says_so(device: Following) -> None:
         device.look()
 
 
+def test_a_tuf_library_of_another_build_is_told_and_not_guessed_at(
+    device: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("tuf.ngclient.Updater._persist_file")
+
+    with pytest.raises(DeviceError, match=r"tuf [67]\S* is built otherwise") as caught:
+        device.look()
+
+    assert "tuf>=6,<8" in caught.value.hint
+
+
 def test_two_looks_do_not_get_into_each_others_way(device: Following) -> None:
     device.publish("v1")
     look_now = device.look

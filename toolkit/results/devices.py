@@ -39,6 +39,7 @@ class DeviceInfo(Result):
     memory_available_bytes: int | None = None
     disk_free_bytes: int | None = None
     last_update: str = ""
+    last_look: str = ""
     reason: str = ""
     models: tuple[ServedModel, ...] = ()
 

@@ -104,14 +104,18 @@ class Rotated(Result):
 
 @dataclass(frozen=True)
 class Followed(Result):
-    """A device that takes its updates from a channel from now on."""
+    """A device that takes its updates from a channel from now on; from none where it is empty.
+
+    A download may take all that the network gives where `bytes_per_s` is None.
+    """
 
     device: str
-    repository: str
-    channel: str
-    pull_s: float
-    bytes_per_s: int
-    broker: str
+    repository: str = ""
+    channel: str = ""
+    pull_s: float | None = None
+    bytes_per_s: int | None = None
+    broker: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

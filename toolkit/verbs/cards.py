@@ -57,6 +57,10 @@ def flash(
 
     confirmed = yes or secrets.typed_name(disk)
     if not device:
+        flashing.refuse_idle(
+            target=target, package=package, user=user if user != "pi" else "", wifi=wifi,
+            country=country, timezone=timezone, keyboard=keyboard, locale=locale, system=system,
+        )  # fmt: skip
         return flashing.write_plain(image, disk, job, confirmed, sha256 or "")
     words = (package, user, wifi, country, timezone, keyboard, locale)
     shelves = Workspace.find(workspace)

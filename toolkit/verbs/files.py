@@ -110,6 +110,13 @@ def measure(
         raise UsageError("--on measures, --target counts.", "Say one of them.")
     if max_instructions is not None and not target:
         raise UsageError("--max-instructions needs a processor.", "Add --target raspberry_pi_4.")
+    if max_instructions is not None and max_instructions < 1:
+        raise UsageError(f"No prediction takes {max_instructions} instructions.", "Allow some.")
+    if target and (data or threads != 1):
+        raise UsageError(
+            "Instructions are counted on one thread, and without data.",
+            "Leave --data and --threads out, or measure on a device with --on.",
+        )
     if target:
         return instructions.report(shelves, subject, target, job, max_instructions)
     if not data:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from edge_targets.runtime.errors import UsageError
 from edge_targets.runtime.events import QUIET, Job
 from toolkit.results import updates as r
-from toolkit.verbs.words import Columns, Folder, Folders, Given
+from toolkit.verbs.words import Columns, Count, Folder, Folders, Given
 
 
 def publish(
@@ -12,7 +13,7 @@ def publish(
     /,
     *,
     channel: str = "stable",
-    notes: str = "",
+    notes: Given = None,
     broker: Given = None,
     workspace: Folder = None,
     job: Job = QUIET,
@@ -31,7 +32,7 @@ def publish(
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    return publishing.publish(shelves, package, channel, None, job, notes, broker=broker or "")
+    return publishing.publish(shelves, package, channel, None, job, notes or "", broker=broker or "")
 
 
 def channel_init(
@@ -127,8 +128,8 @@ def channel_rotate(
     role: str,
     /,
     *,
-    count: int = 0,
-    threshold: int = 0,
+    count: Count = None,
+    threshold: Count = None,
     keys: Folders = (),
     workspace: Folder = None,
     job: Job = QUIET,
@@ -138,14 +139,17 @@ def channel_rotate(
     Args:
         role: root, targets, snapshot, timestamp, or the name of a channel.
         count: how many keys it has from now on; as many as before unless given.
-        threshold: how many of them must sign.
+        threshold: how many of them must sign; with --count, one unless given.
         keys: a folder with keys that are not kept here; may be repeated.
     """
     from toolkit import publishing, secrets
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    return publishing.channel_rotate(shelves, role, count, threshold, keys, secrets.passphrase)
+    if count is not None and count < 1:
+        raise UsageError(f"A role cannot have {count} keys.", "Use --count 1, or 3.")
+    words = (role, count or 0, threshold or 0)
+    return publishing.channel_rotate(shelves, *words, keys, secrets.passphrase)
 
 
 def channel_withdraw(

@@ -60,6 +60,30 @@ def test_weights_are_bytes_with_a_scale_a_channel(exported: Model) -> None:
     assert operators(found.SerializeToString())["QuantizeLinear"] > 3
 
 
+def nameless(graph: bytes) -> bytes:
+    """The graph as other tools write it: nodes without names, weights with names of their own."""
+    model = parse(graph)
+    renamed = {one.name: f"array_{n}" for n, one in enumerate(model.graph.initializer)}
+    for tensor in model.graph.initializer:
+        tensor.name = renamed[tensor.name]
+    for node in model.graph.node:
+        node.name = ""
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    return bytes(model.SerializeToString())
+
+
+def test_a_graph_whose_nodes_have_no_names_becomes_int8_too(
+    exported: Model, digits: Dataset
+) -> None:
+    model = exported.with_graph(nameless(exported.graph))
+
+    found = QuantizeInt8(samples=64).apply(model, QUIET)
+
+    named = QuantizeInt8(samples=64).apply(exported, QUIET)
+    assert operators(found.graph) == operators(named.graph)
+    assert accuracy(found, digits) >= accuracy(exported, digits) - 0.05
+
+
 @pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile", "mse"])
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_every_way_of_calibrating_keeps_most_answers(
