@@ -5,6 +5,8 @@ not hold; 130 cancelled.
 """
 
 import contextlib
+import functools
+import inspect
 import io
 import json
 import os
@@ -91,17 +93,32 @@ def program() -> App:
         app.command(group)
     for name in api.__all__:
         first, _, second = name.rstrip("_").partition("_")
+        command = flowing(getattr(api, name))
         if second:
-            groups[first].command(getattr(api, name), name=second)
+            groups[first].command(command, name=second)
         else:
-            app.command(getattr(api, name), name=first)
+            app.command(command, name=first)
     return app
+
+
+def flowing(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb with its paragraphs in one line each: the terminal, not the source, breaks them."""
+
+    @functools.wraps(verb)
+    def same(*arguments: Any, **options: Any) -> Any:
+        return verb(*arguments, **options)
+
+    text = inspect.getdoc(verb) or ""
+    same.__doc__ = re.sub(r"(?<=\S)\n(?=\S)|\n {8,}(?=\S)", " ", text)
+    return same
 
 
 def known_verb(words: Sequence[str]) -> str:
     """The verb that was typed, if it is one, with a space behind it."""
-    verbs = {name.rstrip("_").partition("_")[0] for name in api.__all__}
-    return f"{words[0]} " if words and words[0] in verbs else ""
+    verbs = {tuple(name.rstrip("_").split("_", 1)) for name in api.__all__}
+    known = verbs | {verb[:1] for verb in verbs}
+    typed = next((words[:size] for size in (2, 1) if tuple(words[:size]) in known), [])
+    return "".join(f"{word} " for word in typed)
 
 
 def release() -> str:

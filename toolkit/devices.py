@@ -31,6 +31,7 @@ from toolkit.workspace import Entry, Workspace, check_name
 
 AT_ONCE = 16  # devices asked side by side: most of the time is waiting
 MAX_LINES = 10_000  # of a log, in one answer
+UNREACHED = 255  # what `ssh` exits with when it is not let in
 MOST_THREADS = 64  # that an agent takes
 
 
@@ -220,7 +221,10 @@ def shell(shelves: Workspace, name: str) -> None:
         raise UnsupportedError(
             f"The program {words[0]} is not installed.", f"Install it, or use: {shlex.join(words)}"
         )
-    subprocess.run(words, check=False)
+    if subprocess.run(words, check=False).returncode == UNREACHED:
+        raise DeviceError(
+            f"There is no shell on {name}.", f"See `sanderling device status {name}`."
+        )
 
 
 def told_target(address: str, keys: Path, password: str, job: Job) -> str:

@@ -17,9 +17,13 @@ from edge_targets.flashing.systems import look
 from edge_targets.package import public_key
 from edge_targets.runtime.errors import UnsupportedError, UsageError
 from edge_targets.runtime.events import Job
+from edge_targets.transport.hostkeys import FILE, HostKeys
+from toolkit.devices import known_as
 from toolkit.results import DiskRow, Disks, Flashed
 from toolkit.shipping import package_file, signing_key_of
 from toolkit.workspace import Entry, Workspace, check_name
+
+SSH_PORT = 22
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ def flash(
         password: of the user; without one only keys log in.
         passphrase: of the wireless network; without one it is open.
     """
+    facts = {"target": wanted.target, "address": f"ssh://{wanted.user}@{wanted.device}.local"}
+    known_as(shelves, wanted.device, facts["address"])
     first = _first_boot(shelves, wanted, password, passphrase)
     target, packed = targets[wanted.target](), _package(shelves, wanted)
     if not target.runtime.pins:
@@ -110,7 +116,8 @@ def flash(
             sha256=sha256,
             system=system,
         )
-    facts = {"target": wanted.target, "address": f"ssh://{wanted.user}@{wanted.device}.local"}
+    # a new card makes itself a new key, and we know why
+    HostKeys(shelves.key_file.parent / FILE).forget(f"{wanted.device}.local", SSH_PORT)
     parents = (packed,) if packed else ()
     if packed:
         facts |= {"package": packed.name, "version": packed.facts["version"]}
@@ -132,10 +139,24 @@ def write_plain(image: Path, disk: Path, job: Job, confirmed: str, sha256: str) 
     return described(disk, write(image, disk, None, None, job, confirmed=confirmed, sha256=sha256))
 
 
-def described(disk: Path, done: Written, device: str = "") -> Flashed:
+def opened(wifi: str, passphrase: str) -> tuple[str, ...]:
+    """What to say of a network that is joined without a passphrase."""
+    if not wifi or passphrase:
+        return ()
+    return (f"{wifi} is joined as an open network: SANDERLING_WIFI_PASSPHRASE is not set.",)
+
+
+def described(disk: Path, done: Written, device: str = "", notes: tuple[str, ...] = ()) -> Flashed:
     goes_on = (f"sanderling device status {device}",) if device else ()
     return Flashed(
-        str(disk), done.bytes_written, done.sha256, done.checked, done.system, device, next=goes_on
+        str(disk),
+        done.bytes_written,
+        done.sha256,
+        done.checked,
+        done.system,
+        device,
+        notes,
+        next=goes_on,
     )
 
 

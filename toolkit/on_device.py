@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from edge_targets.catalog import targets
 from edge_targets.places.target import Bench
-from edge_targets.runtime.errors import UnsupportedError
+from edge_targets.runtime.errors import UnsupportedError, UsageError
 from edge_targets.runtime.events import Job
 from toolkit import shelf
 from toolkit.data.dataset import Dataset
+from toolkit.devices import check_threads
 from toolkit.latency import Finished, OnDevice, on_device
 from toolkit.report import Check, Report
 from toolkit.workspace import Entry, Workspace

@@ -80,7 +80,7 @@ def check_directory(shelves: Workspace, directory: Path) -> None:
     """Make the folder before any key: one that cannot be leaves nothing behind.
 
     Raises:
-        DataError: it is a file, or holds the workspace.
+        DataError: it is a file, holds the workspace, or a repository already.
         StorageError: it cannot be made.
     """
     if directory.exists() and not directory.is_dir():
@@ -89,6 +89,11 @@ def check_directory(shelves: Workspace, directory: Path) -> None:
         raise DataError(
             f"{directory} holds the workspace: a web server would give its keys away.",
             "Name a folder in the workspace, or elsewhere.",
+        )
+    if (directory / "metadata" / "timestamp.json").exists():
+        raise DataError(
+            f"{directory} holds a repository already.",
+            "Publish into it from its own workspace, or name another folder.",
         )
     with storing(directory):
         (directory / "metadata").mkdir(parents=True, exist_ok=True)

@@ -190,7 +190,7 @@ def deploy(shelves: Workspace, package_name: str, device_name: str, job: Job) ->
         device_name,
         package_name,
         done.version,
-        done.url,
+        "" if target.enrols(place.address) else done.url,  # a forwarded port ends with us
         done.golden_difference,
         next=(f"sanderling device status {device_name}", "sanderling collect"),
     )

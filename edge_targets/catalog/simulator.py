@@ -1,6 +1,7 @@
 """A folder of this machine with a real agent on loopback: the same code that runs on a board."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -16,14 +17,18 @@ from edge_targets.places.agents import AgentTarget
 from edge_targets.places.facts import Facts
 from edge_targets.places.folders import check_folder, folder_at
 from edge_targets.places.target import Place
-from edge_targets.runtime.durable import replace_file
-from edge_targets.runtime.errors import DeviceError
+from edge_targets.runtime.durable import replace_file, storing
+from edge_targets.runtime.errors import DeviceError, EdgeError
 from edge_targets.runtime.events import Job
 from edge_targets.transport import Local, get_json
 
 START_S = 60.0  # a cold start loads a runtime from disk: seconds, more when the machine is busy
 STOP_S = 60.0  # running requests end, the last window is kept
 LOOK_S = 0.05
+OWN = (
+    "models", "slots", "incoming", "good", "updates", "spool.db*", "agent.*", "last_update.json",
+    TrustedKeys.file, ROOT,
+)  # in the folder of an agent, beside its settings  # fmt: skip
 OUTPUT = "agent.out"  # what the process prints; empty unless it could not even start its log
 
 
@@ -74,6 +79,16 @@ class Simulator(AgentTarget):
             self.stop(place)
             self.ready(place, job)
 
+    def withdraw(self, place: Place, job: Job) -> None:
+        """Send what telemetry waits, end the agent, and take what is its own out of the folder."""
+        if "://" in place.address:
+            super().withdraw(place, job)
+            return
+        with suppress(EdgeError):
+            self.flush(place)
+        self.stop(place)
+        empty(home_of(place))
+
     def stop(self, place: Place) -> None:
         if "://" in place.address:
             super().stop(place)
@@ -99,6 +114,22 @@ def prepare(home: Home, place: Place) -> None:
     # who only changes settings names no keys: those that were trusted still are
     if place.trusted and set(keys.keys) != set(place.trusted):
         replace(keys, keys=place.trusted).save(home.root)
+
+
+def empty(home: Home) -> None:
+    """Delete what an agent writes; a folder that then holds nothing goes, too."""
+    if not (home.root / Settings.file).is_file():
+        return  # nobody's
+    with storing(home.root):
+        for name in OWN:
+            for path in home.root.glob(name):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        (home.root / Settings.file).unlink()  # last: whatever interrupts us can be done again
+    with suppress(OSError):
+        home.root.rmdir()
 
 
 def wait_for_end(home: Home) -> None:

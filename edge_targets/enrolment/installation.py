@@ -235,12 +235,15 @@ class Installation:
 
 def write_start(layout: Layout, port: int, service: Service | None) -> None:
     """What starts the agent: a file that no environment can break, and its words."""
-    words = ["--root", str(layout.home), "--port", str(port)]
-    if layout.is_system:
-        words += ["--socket", str(layout.run / "agent.sock")]
     source = pkgutil.get_data("edge_targets.enrolment", "start.py")  # it may lie in a wheel
     assert source
     replace_file(layout.software / "start.py", source)
-    known = {"home": str(layout.home), "words": words, "port": port}
+    known = {"home": str(layout.home), "words": agent_words(layout, port), "port": port}
     kind = service.name if service else "none"
     replace_file(layout.software / START, json.dumps({**known, "service": kind}).encode())
+
+
+def agent_words(layout: Layout, port: int) -> list[str]:
+    """Where the agent keeps its things and listens; the socket is for whoever is in its group."""
+    socket = ["--socket", str(layout.run / "agent.sock")] if layout.is_system else []
+    return ["--root", str(layout.home), "--port", str(port), *socket]

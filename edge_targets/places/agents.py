@@ -89,6 +89,12 @@ class AgentTarget(Target):
             url = self.running(place)
             return read_lines(url, get_json(f"{url}/v1/logs", query={"lines": str(lines)}))
 
+    def withdraw(self, place: Place, job: Job) -> None:
+        raise UnsupportedError(
+            f"Nothing can be uninstalled from {place.name} over HTTP.",
+            "End its agent there and delete its folder; then forget it without --uninstall.",
+        )
+
     def configure(self, place: Place, changes: Mapping[str, Any], root: bytes, job: Job) -> None:
         raise UnsupportedError(
             f"The settings of {place.name} cannot be changed over HTTP.",

@@ -90,6 +90,7 @@ class Board(AgentTarget):
     def withdraw(self, place: Place, job: Job) -> None:
         """Send what telemetry waits, then take everything off the board."""
         if not self.enrols(place.address):
+            super().withdraw(place, job)
             return
         with suppress(EdgeError):
             self.flush(place)

@@ -7,10 +7,12 @@ does not know it keeps in `extra`, so an older program does not lose a newer one
 
 import json
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
+from edge_targets.runtime import pieces
 from edge_targets.runtime.errors import IntegrityError
 from edge_targets.runtime.sketch import Sketch
 
@@ -75,7 +77,7 @@ class Wire:
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
         try:
-            data = json.loads(text)
+            data = pieces.loads(text)
         except (ValueError, RecursionError) as error:
             raise IntegrityError(
                 f"{cls.__name__} is not JSON: {error}.",
@@ -96,7 +98,7 @@ def plain(value: Any) -> Any:
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         return [plain(inner) for inner in value]
-    return value
+    return value.tolist() if isinstance(value, array) else value
 
 
 def numbers(values: Sequence[Any]) -> tuple[int, ...]:

@@ -157,6 +157,6 @@ def what_failed(error: Exception) -> str:
         return "no host of that name is known"
     if reason := getattr(error, "verify_message", "") or getattr(error, "reason", ""):
         return str(reason).replace("_", " ").lower()  # of TLS
-    if isinstance(error, OSError) and error.errno in errno.errorcode:
+    if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:
         return os.strerror(error.errno).lower()
     return first_line(error)

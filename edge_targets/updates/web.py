@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from edge_targets.runtime.errors import DeviceError
+from edge_targets.runtime.exchange import what_failed
 from edge_targets.updates.fetching import CHUNK, Limits, MissingError
 
 NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL
@@ -62,7 +63,7 @@ class Web:
             yield
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise DeviceError(
-                f"{self.name} does not answer: {error or type(error).__name__}.",
+                f"{self.name} does not answer: {what_failed(error)}.",
                 "Is the repository's address right, and can this device reach it?",
             ) from error
 

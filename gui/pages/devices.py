@@ -26,7 +26,13 @@ def state(row: Row) -> str:
 
 DEVICES = (
     Column("name", "Device", stretch=3),
-    Column("target", "Target", value=lambda r: wording.words(str(r["target"])), stretch=2),
+    Column(
+        "target",
+        "Target",
+        value=lambda r: wording.words(str(r["target"])),
+        stretch=1,
+        sample="Raspberry Pi 5",
+    ),
     Column("address", "Address", stretch=4, tip=lambda r: str(r.get("url") or r["address"])),
     Column("model", "Model", stretch=3),
     Column("version", "Version", stretch=0, sample="03b9b16885e6"),

@@ -77,7 +77,8 @@ class DevicePanel(Columns):
     def _update_card(self) -> Card:
         card = Card("Updates by itself")
         self.repository = named(
-            QLineEdit(placeholderText="http://HOST/repository"), "Address of the repository"
+            QLineEdit(placeholderText="http://HOST/…, or none"),
+            "Address of the repository",
         )
         self.channel = named(QLineEdit("stable"), "Channel")
         self.every = named(QLineEdit("1h"), "Time between two looks")
@@ -206,7 +207,8 @@ class DevicePanel(Columns):
         self._tell(f"{result.get('model')} is version {result.get('version')} again.")
 
     def _followed(self, result: Result) -> None:
-        self._tell(f"It follows {result.get('channel')} of {result.get('repository')}.")
+        following = f"It follows {result.get('channel')} of {result.get('repository')}."
+        self._tell(str(result.get("note") or following))
 
 
 def sections(found: Result) -> tuple[Section, ...]:
@@ -223,6 +225,7 @@ def sections(found: Result) -> tuple[Section, ...]:
         ("Items answered", wording.count(found.get("samples"))),
         ("Not sent yet", wording.count(found.get("pending"))),
         ("Last update", found.get("last_update")),
+        ("Last look for one", found.get("last_look")),
     ]
     known = [(name, str(value)) for name, value in told if value not in ("", None, wording.NOTHING)]
     return (("", known),)

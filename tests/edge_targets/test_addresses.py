@@ -7,9 +7,11 @@ import pytest
 
 from edge_targets.catalog import targets
 from edge_targets.catalog.browser import INDEX
+from edge_targets.places.answers import named, read_status
 from edge_targets.places.target import Place
 from edge_targets.runtime.errors import DataError, DeviceError, StorageError
 from edge_targets.runtime.events import QUIET
+from edge_targets.runtime.exchange import RefusedError
 from tests.edge_targets.conftest import Build
 from tests.edge_targets.test_transport import http, saying
 from tests.rights import nobody
@@ -49,6 +51,45 @@ def test_addresses_are_kept_as_they_can_be_used_from_anywhere(
         assert targets[name]().check_address(url) == url
     with pytest.raises(DeviceError, match="not the address of a Raspberry Pi 4"):
         targets["raspberry_pi_4"]().check_address("./desk")
+
+
+def test_a_user_and_a_host_are_no_folder_unless_the_path_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for name in ("simulator", "browser"):
+        with pytest.raises(DeviceError, match="is the address of a board"):
+            targets[name]().check_address("pi@kitchen")
+        assert targets[name]().check_address("./pi@kitchen") == str(tmp_path / "pi@kitchen")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ssh://pi@kitchen", "kitchen: its agent does not answer: it took too long."),
+        ("http://192.0.2.1", "kitchen (http://127.0.0.1:5) does not answer: it took too long."),
+    ],
+)
+def test_an_error_names_the_device_and_not_a_port_of_this_machine(address: str, said: str) -> None:
+    with pytest.raises(DeviceError) as caught, named(Place("kitchen", address)):
+        raise DeviceError("http://127.0.0.1:5 does not answer: it took too long.", "Is it on?")
+    assert str(caught.value) == said
+
+    with pytest.raises(RefusedError) as refused, named(Place("desk", "/tmp/desk")):
+        raise RefusedError("http://127.0.0.1:5: There is no version.", "Deploy one.", 409)
+    assert str(refused.value) == "desk: There is no version."
+    assert (refused.value.hint, refused.value.status) == ("Deploy one.", 409)
+
+
+def test_what_came_of_the_last_look_for_an_update_is_told() -> None:
+    failed = {"state": "failed", "error": "Nobody answers.", "hint": "Is it on?"}
+
+    looks = [read_status("u", {**STATUS, "last_look": one}).last_look for one in (None, 5, failed)]
+    current = read_status("u", {**STATUS, "last_look": {"state": "current"}}).last_look
+
+    assert looks == ["", "", "failed: Nobody answers. Is it on?"]
+    assert current == "nothing newer"
 
 
 def test_a_folder_that_a_bundle_may_not_replace_is_no_address_of_a_browser(tmp_path: Path) -> None:

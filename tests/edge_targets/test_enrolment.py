@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from edge_targets.agent.access import SOCKET_MODE
 from edge_targets.agent.home import Settings, TrustedKeys
 from edge_targets.catalog import targets
+from edge_targets.enrolment.installation import agent_words
 from edge_targets.enrolment.payload import Board, agent_wheel, fill
-from edge_targets.enrolment.plan import check_file, read_plan
+from edge_targets.enrolment.plan import PORT, check_file, read_plan
 from edge_targets.enrolment.probe import QUESTIONS, Found, check, read, suggest
-from edge_targets.enrolment.unit import SERVICE, unit
+from edge_targets.enrolment.service import Layout
+from edge_targets.enrolment.unit import ACCOUNT, GROUPS, SERVICE, unit
 from edge_targets.enrolment.wheels import AGENT, requirements
 from edge_targets.places.known_good import ARM64, ARMV7
 from edge_targets.runtime.errors import DataError, DeviceError, IntegrityError, UnsupportedError
@@ -215,6 +218,22 @@ def test_systemd_takes_the_unit_and_finds_it_tight(tmp_path: Path) -> None:
         "MemoryMax=", "CPUQuota=350%", "WatchdogSec=", "Type=notify", "Restart=always",
     ):  # fmt: skip
         assert wanted in unit(4)
+
+
+def test_the_unit_makes_the_folder_of_the_socket_and_the_agent_s_group_may_use_it() -> None:
+    system = Layout(Path("/"))
+    words = agent_words(system, PORT)
+    socket = Path(words[words.index("--socket") + 1])
+
+    lines = unit(4).splitlines()
+
+    assert socket.parent == system.run
+    assert f"RuntimeDirectory={socket.parent.name}" in lines
+    assert f"Group={ACCOUNT}" in lines
+    assert not [line for line in lines if line.startswith("RuntimeDirectoryMode=")]  # 0755
+    assert SOCKET_MODE & 0o060 == 0o060
+    assert "video" in GROUPS  # vcgencmd asks the firmware through /dev/vcio, which is theirs
+    assert "DeviceAllow=/dev/vcio rw" in lines
 
 
 def test_the_plan_says_what_is_imported_before_a_switch(tmp_path: Path) -> None:

@@ -115,8 +115,13 @@ def test_an_address_where_nobody_listens_says_so() -> None:
 
     with pytest.raises(DeviceError, match=f"{url} does not answer"):
         get_json(url)
-    with pytest.raises(DeviceError, match="does not answer"):
+    with pytest.raises(DeviceError, match="does not answer: connection refused"):
+        get_json(url)
+    with pytest.raises(DeviceError, match="does not answer: no host of that name is known"):
         get_json("http://name.invalid:80")
+    with saying(b"SSH-2.0-none\r\n") as plain, pytest.raises(DeviceError) as caught:
+        get_json(plain.replace("http:", "https:"))
+    assert str(caught.value).endswith("does not answer: wrong version number.")
 
 
 def test_a_package_that_is_not_there_is_not_sent(tmp_path: Path) -> None:

@@ -92,3 +92,15 @@ def test_without_a_repository_nothing_is_followed(page: Any) -> None:
 
     assert page.panel.follow.button.isEnabled()
     assert "--channel stable --every 1h" in page.panel.follow.line.text
+
+
+def test_what_came_of_following_and_of_the_last_look_is_told(page: Any) -> None:
+    page.panel._followed({"device": "porch", "note": "It looks for no updates from now on."})
+    assert page.panel.told.text() == "It looks for no updates from now on."
+    page.panel._followed({"repository": "http://fleet.example", "channel": "beta", "note": ""})
+    assert page.panel.told.text() == "It follows beta of http://fleet.example."
+
+    page.panel.show_device({"state": "ready", "last_look": "nothing newer"})
+
+    told = " ".join(label.accessibleName() for label in page.panel.facts.findChildren(Elided))
+    assert "Last look for one: nothing newer" in told

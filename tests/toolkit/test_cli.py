@@ -15,7 +15,7 @@ import pytest
 
 from edge_targets.runtime.events import Event
 from toolkit import api, terminal
-from toolkit.cli import Driven, told
+from toolkit.cli import Driven, flowing, known_verb, told
 from toolkit.describe import listing
 from toolkit.report import Interval
 from toolkit.terminal import console, show
@@ -63,6 +63,39 @@ def test_every_verb_has_a_command_with_help() -> None:
         assert shown.returncode == 0, verb
         assert "Usage: sanderling" in shown.stdout
         assert "--workspace" in shown.stdout
+
+
+def test_paragraphs_of_help_are_broken_by_the_terminal_alone() -> None:
+    def wide(words: str) -> None:
+        """Do something.
+
+        A paragraph that the source
+        breaks.
+
+        Args:
+            words: which begin on one line, and
+                go on.
+        """
+
+    assert flowing(wide).__doc__ == (
+        "Do something.\n\nA paragraph that the source breaks.\n\n"
+        "Args:\n    words: which begin on one line, and go on."
+    )
+
+
+def test_a_mistake_names_the_help_of_its_own_command() -> None:
+    assert known_verb(["channel", "rotate", "--keys"]) == "channel rotate "
+    assert known_verb(["device", "nothing"]) == "device "
+    assert known_verb(["build", "add"]) == "build "
+    assert known_verb(["nothing"]) == ""
+
+
+def test_counting_takes_no_words_that_would_change_nothing(folder: Path) -> None:
+    for words in (("--threads", "3"), ("--data", "digits"), ("--max-instructions", "-5")):
+        done = sanderling("measure", "m", "--target", "raspberry_pi_4", *words, folder=folder)
+
+        assert done.returncode == 2, words
+        assert len(lines(done.stderr)) == 2
 
 
 def test_json_is_one_object_and_nothing_else(folder: Path) -> None:

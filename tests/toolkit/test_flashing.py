@@ -16,8 +16,9 @@ from edge_targets.runtime.errors import (
     UsageError,
 )
 from edge_targets.runtime.events import QUIET
+from edge_targets.transport.hostkeys import FILE, HostKeys
 from tests.edge_targets.cards import BOOKWORM, MEGABYTE, TRIXIE, pi_image
-from toolkit.flashing import Wanted, flash
+from toolkit.flashing import Wanted, flash, opened, refuse_idle
 from toolkit.shipping import signing_key_of
 from toolkit.workspace import Workspace
 
@@ -43,6 +44,11 @@ def test_a_card_carries_all_that_makes_the_board_a_device_of_the_workspace(
         pi_image({"bookworm": BOOKWORM, "trixie": TRIXIE}[system], tmp_path, megabytes=160)
     )
 
+    known = HostKeys(shelves.key_file.parent / FILE)
+    known.path.parent.mkdir(mode=0o700)
+    for host in ("kitchen-1.local", "other.local"):  # of a card that was there before
+        known.pin(host, 22, "ssh-ed25519 AAAA")
+
     try:
         done = flash(shelves, image, card, WANTED, QUIET, confirmed="", passphrase="let me in")
     except DeviceError as error:
@@ -60,6 +66,8 @@ def test_a_card_carries_all_that_makes_the_board_a_device_of_the_workspace(
     assert b"let me in" not in card.read_bytes()
     device = shelves.get("devices", "kitchen-1")
     assert device.facts["address"] == "ssh://ada@kitchen-1.local"
+    assert not known.pinned("kitchen-1.local", 22)
+    assert known.pinned("other.local", 22)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +91,33 @@ def test_what_cannot_be_is_said_before_anything_is_read_or_written(
     assert caught.value.hint
     assert not (tmp_path / "card").exists()
     assert shelves.names("devices") == []
+
+
+def test_a_device_that_is_another_one_is_not_forgotten_for_a_card(
+    tmp_path: Path, shelves: Workspace
+) -> None:
+    facts = {"target": "simulator", "address": str(tmp_path / "desk")}
+    shelves.put("devices", "desk", {}, facts, "device add", facts)
+
+    with pytest.raises(DeviceError, match="desk is a device already") as caught:
+        flash(
+            shelves, tmp_path / "none.img", tmp_path / "card",
+            Wanted("desk", "raspberry_pi_4"), QUIET, confirmed="",
+        )  # fmt: skip
+
+    assert "device remove desk" in caught.value.hint
+    assert shelves.get("devices", "desk").facts == facts
+
+
+def test_a_network_without_a_passphrase_is_told_to_be_open() -> None:
+    assert opened("", "") == opened("home", "let me in") == ()
+    assert "open network" in opened("home", "")[0]
+
+
+def test_what_only_a_device_has_is_not_silently_left_off_a_plain_card() -> None:
+    refuse_idle(package=None, wifi="")
+
+    with pytest.raises(UsageError, match="--package, --wifi: ") as caught:
+        refuse_idle(package="reader-1", wifi="home", user="")
+
+    assert "--device" in caught.value.hint

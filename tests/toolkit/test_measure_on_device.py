@@ -8,7 +8,7 @@ import pytest
 
 from edge_targets.agent.gauges import energy, gauged, temperature, watts
 from edge_targets.places.target import Bench
-from edge_targets.runtime.errors import UnknownNameError, UnsupportedError
+from edge_targets.runtime.errors import UnknownNameError, UnsupportedError, UsageError
 from edge_targets.runtime.events import QUIET
 from toolkit import devices, on_device, probes, shelf, shipping
 from toolkit.latency import Estimated, clock_for
@@ -138,3 +138,15 @@ def test_probes_are_kept_with_the_device_and_used_for_estimates(
     assert set(clock.probed) == {"onnx", "tflite"}
     assert clock.probed["onnx"].source == f"probes on {desk}"
     assert devices.status(line, desk).model == "m-int8"
+
+
+def test_the_fastest_of_nothing_is_wrong_usage(line: Workspace) -> None:
+    with pytest.raises(UsageError, match="nothing to time") as caught:
+        on_device.fastest(line, (), "tiny", "desk", QUIET)
+
+    assert "device fastest desk" in caught.value.hint
+
+
+def test_threads_that_cannot_be_are_not_asked_of_a_device(line: Workspace) -> None:
+    with pytest.raises(UsageError, match="-4 threads"):
+        on_device.measure(line, "m-int8.tflite", "tiny", "desk", -4, QUIET)

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,13 @@ from edge_targets.agent.home import Home, Settings, TrustedKeys
 from edge_targets.agent.pulling import look
 from edge_targets.agent.slots import Slots
 from edge_targets.package import public_key, unpack
-from edge_targets.runtime.errors import DataError, IntegrityError, RecipeError, UnknownNameError
+from edge_targets.runtime.errors import (
+    DataError,
+    EdgeError,
+    IntegrityError,
+    UnknownNameError,
+    UsageError,
+)
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit import compression, journeys, publishing, shipping
 from toolkit.recipe import Recipe
@@ -148,7 +155,7 @@ def test_root_and_targets_can_lie_elsewhere(shelves: Workspace, tmp_path: Path) 
     assert (rotated.root_version, rotated.keys) == (2, 1)
     with pytest.raises(UnknownNameError):
         publishing.channel_rotate(shelves, "stabel")
-    with pytest.raises(RecipeError):
+    with pytest.raises(UsageError):
         publishing.channel_rotate(shelves, "stable", threshold=2)
     assert publishing.channel_rotate(shelves, "stable", 3, 2, keys=away).threshold == 2
 
@@ -187,6 +194,7 @@ def test_a_folder_of_somebody_elses_repository_is_not_taken(
     other = Workspace.create(tmp_path / "other")
     with pytest.raises(DataError, match="holds a repository already"):
         publishing.channel_init(other, tmp_path / "public")
+    assert not keys_folder(other).exists()
 
     assert publishing.channel_init(other, tmp_path / "own").channels == ("stable",)
 
@@ -226,5 +234,51 @@ def test_a_device_is_told_what_to_follow_and_whose_word_counts(
     assert (folder / "root.json").read_bytes() == root
     with pytest.raises(UnknownNameError):
         publishing.follow(channel, "desk", "http://127.0.0.1:9", QUIET, "stabel")
-    publishing.follow(channel, "desk", "", QUIET)
+    ended = publishing.follow(channel, "desk", "", QUIET)
     assert Settings.load(folder).repository == ""
+    assert (ended.pull_s, ended.note) == (None, "It looks for no updates from now on.")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        ({"pull_s": 0.0}, "^--every cannot be 0.0"),
+        ({"broker": "kitchen"}, "^--broker cannot be 'kitchen'"),
+        ({"repository": "ftp://x"}, "^The repository cannot be 'ftp://x'"),
+    ],
+)
+def test_what_no_device_would_take_is_refused_by_the_words_that_were_typed(
+    channel: Workspace, tmp_path: Path, wishes: dict[str, Any], told: str
+) -> None:
+    facts = {"target": "simulator", "address": str(tmp_path / "desk")}
+    channel.put("devices", "desk", {}, facts, "device add")
+    words = {"repository": "http://127.0.0.1:9", **wishes}
+
+    with pytest.raises(UsageError, match=told) as caught:
+        publishing.follow(channel, "desk", job=QUIET, **words)
+
+    assert caught.value.hint
+    assert not (tmp_path / "desk").exists()
+
+
+@pytest.mark.parametrize("name", ["workspace", ".", "file", "file/below"])
+def test_a_folder_that_gives_keys_away_or_cannot_be_leaves_no_key_behind(
+    shelves: Workspace, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").write_text("kept")
+
+    with pytest.raises(EdgeError) as caught:
+        publishing.channel_init(shelves, tmp_path / name)
+
+    assert caught.value.hint
+    assert not keys_folder(shelves).exists()
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_model_that_no_channel_holds_is_not_called_a_version(channel: Workspace) -> None:
+    publish(channel, "first")
+
+    with pytest.raises(UnknownNameError, match="no model in stable named 'cats'") as caught:
+        publishing.withdraw(channel, "stable", "cats", "1")
+
+    assert "digits" in caught.value.hint

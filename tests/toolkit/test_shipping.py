@@ -12,9 +12,11 @@ import pytest
 from edge_targets.runtime.contract import Profile, Record
 from edge_targets.runtime.errors import (
     DeviceError,
+    EdgeError,
     RecipeError,
     StorageError,
     UnknownNameError,
+    UsageError,
 )
 from edge_targets.runtime.events import QUIET
 from edge_targets.runtime.sketch import Sketch
@@ -218,6 +220,67 @@ def test_a_device_with_an_address_that_cannot_be_is_not_kept(
         devices.add(workspace, "pi", address, target, "", QUIET)
 
     assert api.device_list(workspace=workspace.root).devices == ()
+
+
+def test_a_name_and_an_address_are_of_one_device(workspace: Workspace, tmp_path: Path) -> None:
+    devices.add(workspace, "desk", str(tmp_path / "desk"), "simulator", "", QUIET)
+
+    for name, folder in (("desk", "other"), ("table", "desk")):
+        with pytest.raises(DeviceError, match="desk is a device already") as caught:
+            devices.add(workspace, name, str(tmp_path / folder), "simulator", "", QUIET)
+        assert "device remove desk" in caught.value.hint
+
+    assert workspace.names("devices") == ["desk"]
+
+
+def test_a_device_that_is_added_again_keeps_what_is_known_of_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    words = ("desk", str(tmp_path / "desk"), "simulator", "", QUIET)
+    devices.add(workspace, *words)
+    package = packed(workspace, model(workspace, "reader", "train"), "1")
+    known = {**workspace.get("devices", "desk").facts, "package": package.name}
+    workspace.put("devices", "desk", {}, known, "deploy", {}, (package,))
+
+    again = devices.add(workspace, *words)
+
+    assert again.next == ("sanderling deploy PACKAGE desk",)
+    assert workspace.get("devices", "desk").facts["package"] == package.name
+    assert workspace.get("devices", "desk").parents == (package.digest,)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("kitchen", "--target"), ("ssh://kitchen", "user and host"), ("http://kitchen", "--target")],
+)
+def test_an_address_that_tells_no_board_says_what_is_missing(
+    tmp_path: Path, address: str, said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        devices.told_target(address, tmp_path, "", QUIET)
+
+    assert said in caught.value.hint
+    with pytest.raises(UsageError, match="alone is no device"):
+        devices.name_of(address)
+
+
+def test_a_shell_that_does_not_open_is_told(workspace: Workspace) -> None:
+    facts = {"target": "raspberry_pi_4", "address": "ssh://pi@127.0.0.1:1"}
+    workspace.put("devices", "pi", {}, facts, "device add", facts)
+
+    with pytest.raises(EdgeError, match=r"no shell on pi|not installed") as caught:
+        devices.shell(workspace, "pi")
+
+    assert caught.value.hint
+
+
+def test_what_no_device_runs_is_refused_before_it_is_asked(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="0 threads"):
+        devices.bench(workspace, "desk", "pack", 0, QUIET)
+    with pytest.raises(UsageError, match="0 lines"):
+        devices.logs(workspace, "desk", 0)
 
 
 def test_one_bad_device_breaks_no_list_and_can_be_removed(

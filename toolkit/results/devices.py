@@ -115,6 +115,7 @@ class Flashed(Result):
     checked: str = ""
     system: str = ""
     device: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def flash(
             passphrase=secrets.wifi_passphrase(),
         ),
         device,
+        flashing.opened(wifi or "", secrets.wifi_passphrase()),
     )
 
 

@@ -32,7 +32,9 @@ def publish(
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    return publishing.publish(shelves, package, channel, None, job, notes or "", broker=broker or "")
+    return publishing.publish(
+        shelves, package, channel, None, job, notes or "", broker=broker or ""
+    )
 
 
 def channel_init(
@@ -189,7 +191,7 @@ def channel_stick(
 ) -> r.Stick:
     """Copy the newest packages to a folder, such as a USB stick's, to update without a network.
 
-    A device checks it as it would check a web server.
+    A device checks it as it would check a web server; how it is told to is in docs/updates.md.
 
     Args:
         directory: the folder to write.
