@@ -85,10 +85,6 @@ def serve(home: Home, where: Listening) -> None:
         # in a thread: the handler may interrupt `wait` below while it holds the event's lock
         signal.signal(number, lambda *_: threading.Thread(target=server.stopped.set).start())
     server.start()
-    try:
-        Running(pid=os.getpid(), url=server.url).save(home.root)
-    except StorageError as error:  # who knows the port reaches us all the same
-        log.error("%s %s", error, error.hint)
     log.info("listening at %s", server.url)
     if not where.is_local and where.insecure:
         log.warning("--insecure: anybody who reaches %s can use this device", where.host)
@@ -96,6 +92,10 @@ def serve(home: Home, where: Listening) -> None:
     notify(READY, f"STATUS=listening at {server.url}")
     if period := watchdog_s():
         Pulse(SelfCheck(agent, server), period).start()
+    try:  # last: whoever reads it finds us watched over
+        Running(pid=os.getpid(), url=server.url).save(home.root)
+    except StorageError as error:  # who knows the port reaches us all the same
+        log.error("%s %s", error, error.hint)
     folder = os.stat(home.root)  # noqa: PTH116 - compared with samestat
     while not server.stopped.wait(LOOK_S):
         if not same(home.root, folder):

@@ -185,6 +185,7 @@ SWAP = """
 import os, pathlib, signal, sys
 from edge_targets.catalog.browser import bundle
 package, out, page, key, at, how = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 renamed = 0
 
 def stop(event, arguments):
