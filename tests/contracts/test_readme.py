@@ -117,3 +117,11 @@ def test_the_changelog_tells_of_this_version() -> None:
     from importlib.metadata import version
 
     assert f"## {version('sanderling')}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_test_and_benchmark_that_a_page_names_is_there(page: Path) -> None:
+    named = set(re.findall(r"`((?:test|bench)_\w+\.py)`", page.read_text()))
+
+    known = {file.name for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*")}
+    assert named <= known

@@ -35,7 +35,10 @@ PACKAGES = (
     *("iproute2", "openssh-server", "openssh-sftp-server", "sudo", "tzdata", "libc-bin"),
     *("systemd", "systemd-sysv", "udev", "dbus", "perl-base", "init-system-helpers"),
 )
-CLOUD = ("cloud-init", "netplan.io", "netcat-openbsd", "ca-certificates")
+CLOUD = (
+    *("cloud-init", "netplan.io", "netcat-openbsd", "ca-certificates"),
+    *("cloud-guest-utils", "e2fsprogs", "console-setup"),  # what its modules call
+)
 PERMIT = "".join(f"{kind} sufficient pam_permit.so\n" for kind in ("auth", "account", "session"))
 FILES = {
     "etc/fstab": "/dev/vda1 /boot/firmware vfat defaults 0 0\n/dev/vda2 / ext4 defaults 0 0\n",
@@ -65,7 +68,7 @@ GROUP = "messagebus:x:102:\nsystemd-network:x:998:\nnetdev:x:108:\n"
 CMDLINE = b"root=/dev/vda2 init=/sbin/init rootwait net.ifnames=0\n"
 START = 8 * MEGABYTE  # of the boot partition, as the maker's images have it
 BOOT_MB, ROOT_MB = 256, 900
-RECIPE = "3"  # a new one makes every image anew
+RECIPE = "4"  # a new one makes every image anew
 
 
 def pi_os(suite: str) -> Path:
