@@ -65,8 +65,11 @@ def main(words: list[str] | None = None) -> int:
         if not places:
             raise DeviceError("There is no stick with a repository.", "Is it mounted?")
         for place in places:
-            for found in update(Home(options.root.resolve()), place):
+            done = update(Home(options.root.resolve()), place)
+            for found in done:
                 sys.stdout.write(f"{found.model} {found.version} is installed.\n")
+            if not done:
+                sys.stdout.write(f"{place} holds nothing newer.\n")
     except EdgeError as error:
         sys.stderr.write(f"{error}\n{error.hint}\n")
         return 1

@@ -60,6 +60,16 @@ def test_a_stick_updates_a_running_device(
     assert stick.update(agent, folder) == ()
 
 
+def test_a_stick_with_nothing_newer_says_so(
+    device: Following, agent: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(device, tmp_path / "stick")
+
+    assert stick.main(["--root", str(agent.root), str(folder)]) == 0
+
+    assert capsys.readouterr().out == f"{folder} holds nothing newer.\n"
+
+
 def test_a_stick_with_an_older_state_is_refused(
     device: Following, agent: Home, place: Place, tmp_path: Path
 ) -> None:
