@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 1280, 820
 PICTURES = (
     "overview", "train", "models", "models-graph", "models-compare", "compress",
-    "compress-search", "compress-diagnose", "build", "deploy", "monitor",
+    "compress-search", "compress-diagnose", "build", "deploy", "devices", "flash", "monitor",
 )  # fmt: skip
 LIMIT_S = 900  # the longest job of --live
 TRIALS = 16  # of the search: enough for a front
@@ -36,6 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--live", action="store_true", help="let the pages do their work first")
     parser.add_argument("--file", default="", help="a model file to look into")
+    parser.add_argument("--only", choices=PICTURES, nargs="+", default=PICTURES)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -104,7 +105,7 @@ def inside(chosen: argparse.Namespace) -> int:
 
         chosen.out.mkdir(parents=True, exist_ok=True)
         settle()
-        for name in PICTURES:
+        for name in chosen.only:
             page: Any = window.visit(name.partition("-")[0])
             settle()
             for step in steps(name, page, chosen):
@@ -141,6 +142,8 @@ def steps(name: str, page: Any, chosen: argparse.Namespace) -> list[Callable[[],
         return [lambda: page.segments.setCurrentIndex(1), *(few if live else ())]
     if name == "compress-diagnose":
         return [lambda: page.segments.setCurrentIndex(2), *([page.diagnose.main.trigger] * live)]
+    if name == "devices":
+        return [page.panel.ask_log]
     if name == "compress" and live:
         return [page.recipe.main.trigger]
     return [page.start.trigger] if name == "train" and live else []

@@ -87,7 +87,8 @@ def read_update(found: Any) -> str:
     result = text(found["result"]).replace("_", " ")
     what = " ".join(filter(None, (text(found.get("model")), text(found.get("version")))))
     why = f": {text(found.get('why'))}" if found.get("why") else ""
-    return f"{what} {result} at {text(found.get('at'))}{why}".strip()
+    at = text(found.get("at")).replace("T", " ").replace("+00:00", " UTC")
+    return f"{what} {result} at {at}{why}".strip()
 
 
 def read_look(found: Any) -> str:

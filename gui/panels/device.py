@@ -166,6 +166,9 @@ class DevicePanel(Columns):
         name = self.chosen()
         if not self.served.chosen:
             raise Incomplete("It serves nothing that could be rolled back.")
+        rows = {str(row["name"]): row for row in self.models.rows.rows}
+        if not rows[self.served.chosen].get("previous"):
+            raise Incomplete("It keeps no version before this one.")
         return ("rollback", name, "--model", self.served.chosen)
 
     def follow_command(self) -> Command:

@@ -104,3 +104,10 @@ def test_what_came_of_following_and_of_the_last_look_is_told(page: Any) -> None:
 
     told = " ".join(label.accessibleName() for label in page.panel.facts.findChildren(Elided))
     assert "Last look for one: nothing newer" in told
+
+
+def test_what_has_no_version_before_is_not_rolled_back(page: Any) -> None:
+    page.panel.served.choose("street")
+
+    assert not page.panel.rollback.button.isEnabled()
+    assert page.panel.rollback.button.toolTip() == "It keeps no version before this one."
