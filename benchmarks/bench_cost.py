@@ -129,8 +129,8 @@ def main() -> int:
         try:
             for cell in cells(subject, name, cores, options.repeats):
                 found.append(cell)
-                one = cell.counts[0]
-                print(name, cell.number_type, one.cpu, one.runtime, one.total, flush=True)
+                one, totals = cell.counts[0], sorted({count.total for count in cell.counts})
+                print(name, cell.number_type, one.cpu, one.runtime, *totals, flush=True)
         except EdgeError as error:
             print(f"{name}: {error}")
     table = Table("network", "core", "ORT fp32", "ORT int8", "LiteRT fp32", "LiteRT int8",

@@ -2,24 +2,35 @@
 
 https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html and netplan's version 2.
 They are written as JSON, which is YAML too: nothing in a name can end a string.
+
+cloud-init does not wait for the boot partition by itself (canonical/cloud-init issue 6614): on a
+fast board it would find no files, and set nothing up. A drop-in unit makes it wait; systemd takes
+one from the kernel's command line (systemd-debug-generator(8), since version 256).
 """
 
+import base64
 import hashlib
 import json
 from typing import Any
 
 from edge_targets.flashing import enrol
+from edge_targets.flashing.command_line import changed
 from edge_targets.flashing.first_boot import FirstBoot, Wifi
 
 GROUPS = (
     "adm, dialout, cdrom, audio, users, sudo, video, games, plugdev, input, gpio, spi, i2c, "
     "netdev, render"
 )
+# cloud-init marks a module as done before it runs it, and would not go on after a power cut. All
+# of it may be done twice, and is at every start until these files are taken back: see `enrol`.
+AGAIN = ("rm", "-rf", "/var/lib/cloud/instance/sem")
 SSH = ("systemctl", "enable", "--now", "ssh")
+DROP_IN = f"[Unit]\nRequiresMountsFor={enrol.BOOT}\n".encode()
+WAIT = "systemd.set_credential_binary=systemd.unit-dropin.cloud-init-local.service:"
 
 
-def cloud_init(first: FirstBoot) -> dict[str, bytes]:
-    """The files, by their names at the top of the boot partition."""
+def cloud_init(first: FirstBoot, cmdline: bytes) -> dict[str, bytes]:
+    """The files and the changed command line, by their names at the top of the boot partition."""
     user = _yaml(_user_data(first), "#cloud-config\n")
     network = _yaml(_network(first.wifi))
     # another identity has cloud-init take the files for new ones
@@ -30,7 +41,12 @@ def cloud_init(first: FirstBoot) -> dict[str, bytes]:
         "instance_id": identity,
         "local-hostname": first.device,
     }
-    return {"user-data": user, "network-config": network, "meta-data": _yaml(meta)}
+    return {
+        "user-data": user,
+        "network-config": network,
+        "meta-data": _yaml(meta),
+        "cmdline.txt": changed(cmdline, (WAIT,), [WAIT + base64.b64encode(DROP_IN).decode()]),
+    }
 
 
 def _user_data(first: FirstBoot) -> dict[str, Any]:
@@ -58,6 +74,7 @@ def _user_data(first: FirstBoot) -> dict[str, Any]:
         data["locale"] = first.locale
     if first.keyboard:
         data["keyboard"] = {"layout": first.keyboard}
+    data["bootcmd"] = [list(AGAIN)]
     return data | {"runcmd": [list(words) for words in (SSH, *enrol.SET_UP, start)]}
 
 

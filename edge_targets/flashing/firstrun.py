@@ -10,8 +10,8 @@ import shlex
 import uuid
 
 from edge_targets.flashing import enrol
+from edge_targets.flashing.command_line import changed
 from edge_targets.flashing.first_boot import FirstBoot, Wifi
-from edge_targets.runtime.errors import DataError
 
 RUN = (
     f"systemd.run={enrol.BOOT}/firstrun.sh",
@@ -140,7 +140,9 @@ exit 0
 
 def firstrun(first: FirstBoot, cmdline: bytes) -> dict[str, bytes]:
     """The script and the changed command line, by their names at the top of the boot partition."""
-    return {"firstrun.sh": script(first).encode(), "cmdline.txt": _command_line(first, cmdline)}
+    country = [f"cfg80211.ieee80211_regdom={first.wifi.country}"] if first.wifi else []
+    line = changed(cmdline, OURS, [*country, *RUN])
+    return {"firstrun.sh": script(first).encode(), "cmdline.txt": line}
 
 
 def script(first: FirstBoot) -> str:
@@ -177,15 +179,3 @@ def _connection(wifi: Wifi) -> str:
         lines += ["[wifi-security]", "key-mgmt=wpa-psk", f"psk={wifi.key}"]
     lines += ["[ipv4]", "method=auto", "[ipv6]", "method=auto"]
     return "\n".join(lines) + "\n"
-
-
-def _command_line(first: FirstBoot, before: bytes) -> bytes:
-    """What the kernel is started with; what an earlier customisation asked for is replaced."""
-    try:
-        words = before.decode("ascii").split()
-    except UnicodeDecodeError as error:
-        raise DataError("The image's cmdline.txt is damaged.", "Get the image again.") from error
-    words = [word for word in words if not word.startswith(OURS)]
-    if first.wifi:
-        words.append(f"cfg80211.ieee80211_regdom={first.wifi.country}")
-    return (" ".join([*words, *RUN]) + "\n").encode()

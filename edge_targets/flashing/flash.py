@@ -80,8 +80,6 @@ def set_up(fat: Fat, payload: Path | None, first: FirstBoot, system: str = "") -
         )
     if payload and payload.name != enrol.PAYLOAD:
         raise DataError(f"{payload} must be named {enrol.PAYLOAD}.", "Make it again.")
-    if found.system == "trixie":
-        files = cloud_init(first)
-    else:
-        files = firstrun(first, fat.read("cmdline.txt"))
+    told = cloud_init if found.system == "trixie" else firstrun
+    files = told(first, fat.read("cmdline.txt"))
     return found, fat.put(files | enrol.FILES, payload)

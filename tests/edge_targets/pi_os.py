@@ -34,6 +34,7 @@ PACKAGES = (
     *("gzip", "util-linux", "mount", "procps", "findutils", "hostname", "passwd", "login"),
     *("iproute2", "openssh-server", "openssh-sftp-server", "sudo", "tzdata", "libc-bin"),
     *("systemd", "systemd-sysv", "udev", "dbus", "perl-base", "init-system-helpers"),
+    "network-manager",
 )
 CLOUD = (
     *("cloud-init", "netplan.io", "netcat-openbsd", "ca-certificates"),
@@ -52,9 +53,10 @@ FILES = {
     "Subsystem sftp internal-sftp\n",
     "etc/pam.d/other": PERMIT,
     "etc/pam.d/sudo": PERMIT,
-    "etc/systemd/network/80-dhcp.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n",
     "etc/sudoers": "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
-    # as the maker's images have it
+    # as the maker's images have them
+    "usr/lib/netplan/00-network-manager-all.yaml": "network: {version: 2, renderer: "
+    "NetworkManager}\n",
     "etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg": "datasource_list: [NoCloud, None]\n"
     "datasource:\n  NoCloud:\n    seedfrom: file:///boot/firmware\n"
     "ssh_deletekeys: false\nssh_genkeytypes: []\n",
@@ -62,13 +64,12 @@ FILES = {
 PASSWD = (
     "sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n"
     "messagebus:x:102:102::/nonexistent:/usr/sbin/nologin\n"
-    "systemd-network:x:998:998::/:/usr/sbin/nologin\n"
 )
-GROUP = "messagebus:x:102:\nsystemd-network:x:998:\nnetdev:x:108:\n"
+GROUP = "messagebus:x:102:\nnetdev:x:108:\n"
 CMDLINE = b"root=/dev/vda2 init=/sbin/init rootwait net.ifnames=0\n"
 START = 8 * MEGABYTE  # of the boot partition, as the maker's images have it
 BOOT_MB, ROOT_MB = 256, 900
-RECIPE = "4"  # a new one makes every image anew
+RECIPE = "5"  # a new one makes every image anew
 
 
 def pi_os(suite: str) -> Path:
@@ -135,7 +136,10 @@ def _set_up(root: Path, suite: str) -> None:
     key = root / "etc/ssh/ssh_host_ed25519_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     units = root / "usr/lib/systemd/system"
-    wanted = {"multi-user.target": [units / "systemd-networkd.service"]}
+    wanted = {
+        "multi-user.target": [units / "NetworkManager.service"],
+        "network-online.target": [units / "NetworkManager-wait-online.service"],
+    }
     if suite == "trixie":
         wanted["cloud-init.target"] = [
             path for path in units.glob("cloud-*.service") if "hotplug" not in path.name

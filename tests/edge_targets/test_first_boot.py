@@ -120,9 +120,9 @@ def test_cloud_init_reads_what_was_given(ssid: str, comment: str) -> None:
         locale="de_DE.UTF-8",
     )
 
-    files = cloud_init(first)
+    files = cloud_init(first, CMDLINE)
 
-    read = {name: yaml.safe_load(data) for name, data in files.items()}
+    read = {name: yaml.safe_load(data) for name, data in files.items() if name != "cmdline.txt"}
     assert files["user-data"].startswith(b"#cloud-config\n")
     [user] = read["user-data"]["users"]
     assert user["ssh_authorized_keys"] == list(first.ssh_keys)
@@ -133,8 +133,19 @@ def test_cloud_init_reads_what_was_given(ssid: str, comment: str) -> None:
     assert wlan["regulatory-domain"] == "DE"
 
 
+def test_cloud_init_is_told_once_to_wait_for_the_boot_partition() -> None:
+    once = cloud_init(FIRST, CMDLINE)["cmdline.txt"]
+
+    *known, added = once.decode().split()
+    assert known == CMDLINE.decode().split()
+    unit, _, drop_in = added.partition(":")
+    assert unit.endswith("=systemd.unit-dropin.cloud-init-local.service")
+    assert base64.b64decode(drop_in) == b"[Unit]\nRequiresMountsFor=/boot/firmware\n"
+    assert cloud_init(FIRST, once)["cmdline.txt"] == once
+
+
 def test_without_a_password_nobody_logs_in_with_one() -> None:
-    data = yaml.safe_load(cloud_init(FIRST)["user-data"])
+    data = yaml.safe_load(cloud_init(FIRST, CMDLINE)["user-data"])
 
     assert data["users"][0]["lock_passwd"] is True
     assert data["ssh_pwauth"] is False
@@ -142,9 +153,10 @@ def test_without_a_password_nobody_logs_in_with_one() -> None:
 
 
 def test_another_configuration_is_another_instance_and_the_same_is_the_same() -> None:
-    one, two = cloud_init(FIRST), cloud_init(replace(FIRST, device="kitchen-2"))
+    one = cloud_init(FIRST, CMDLINE)
+    two = cloud_init(replace(FIRST, device="kitchen-2"), CMDLINE)
 
-    assert one == cloud_init(FIRST)
+    assert one == cloud_init(FIRST, CMDLINE)
     assert one["meta-data"] != two["meta-data"]
 
 
@@ -175,7 +187,7 @@ def test_no_passphrase_and_no_password_lies_on_the_card() -> None:
         FIRST, password=hash_password("open sesame"), wifi=Wifi.joining("home", "let me in", "DE")
     )
 
-    for files in (cloud_init(first), firstrun(first, CMDLINE)):
+    for files in (cloud_init(first, CMDLINE), firstrun(first, CMDLINE)):
         for data in files.values():
             assert b"open sesame" not in data
             assert b"let me in" not in data
@@ -309,7 +321,7 @@ def test_a_power_cut_while_tidying_up_does_not_install_again(tmp_path: Path) -> 
 
 
 def test_what_cloud_init_runs_is_a_list_of_words_and_no_shell() -> None:
-    data = yaml.safe_load(cloud_init(FIRST)["user-data"])
+    data = yaml.safe_load(cloud_init(FIRST, CMDLINE)["user-data"])
 
-    assert all(isinstance(words, list) for words in data["runcmd"])
+    assert all(isinstance(words, list) for words in data["bootcmd"] + data["runcmd"])
     assert json.loads(json.dumps(data["runcmd"]))[0] == ["systemctl", "enable", "--now", "ssh"]

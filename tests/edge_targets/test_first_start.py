@@ -36,6 +36,11 @@ ASK = (
     "print(u.urlopen(u.Request('http://127.0.0.1:7734/' + sys.argv[1], body, "
     "{'Content-Type': 'application/json'})).read().decode())"
 )
+JOINS = (  # which wireless network NetworkManager would join
+    "LC_ALL=C.UTF-8 nmcli -g 802-11-wireless.ssid connection show "
+    "$(nmcli -g type,uuid connection | sed -n s/802-11-wireless://p)"
+)
+NETWORK = 'Büro\'s "net"'
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("SANDERLING_MACHINES"), reason="takes minutes: set SANDERLING_MACHINES"
@@ -73,7 +78,7 @@ def test_a_flashed_card_becomes_a_serving_device(
         board.user,
         password=hash_password("open sesame"),
         ssh_keys=(board.key.with_suffix(".pub").read_text().strip(),),
-        wifi=Wifi.joining('Büro\'s "net"', "let me in", "DE"),
+        wifi=Wifi.joining(NETWORK, "let me in", "DE"),
         timezone="Europe/Berlin",
         keyboard="de",
     )
@@ -91,12 +96,17 @@ def test_a_flashed_card_becomes_a_serving_device(
         answer = json.loads(board.ask(asked, SERVING_S))
         board.ask("test ! -e /boot/firmware/sanderling-enrol.sh && sync", SERVING_S)
         told = board.ask("cat /etc/hostname /etc/timezone; id -un; sudo -n id -un", 60)
+        joins = board.ask(f"sudo sh -c '{JOINS}'", 60)
+        if suite == "trixie":
+            board.ask("cloud-init status --wait", 60)  # fails where one of its modules did
+            board.ask("systemctl show cloud-init-local -p After | grep boot-firmware.mount", 60)
     with board.powered():  # as on every day after the first
         again = board.ask(f'python3 -c "{ASK}" v1/status', SERVING_S)
         failed = board.ask("systemctl --failed --plain --no-legend", 60)
 
     assert answer["outputs"][0]["data"]
     assert told.split() == ["kitchen-1", "Europe/Berlin", "ada", "root"]
+    assert joins.strip() == NETWORK
     assert json.loads(again)["device"] == "kitchen-1"
     assert "sanderling" not in failed
     names = left(board, tmp_path)
@@ -111,7 +121,7 @@ def test_cloud_init_itself_finds_nothing_wrong_with_our_files(tmp_path: Path) ->
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " 'a' \"b\" ü"
     wifi = Wifi.joining('Büro\'s "net" 😀', "let me in", "DE")
     first = FirstBoot("kitchen", "ada", "", (key,), wifi, "Europe/Berlin", "de", "de_DE.UTF-8")
-    files = cloud_init(first)
+    files = cloud_init(first, b"")
     try:
         system = sysroot("trixie", QUIET, (*PYTHON, "cloud-init", "netplan.io"))
     except (DeviceError, UnsupportedError) as error:

@@ -100,7 +100,7 @@ def test_a_payload_and_the_first_boot_lie_on_the_card_and_nothing_else_has_chang
     for name, text in enrol.FILES.items():
         assert found.pop(name) == text
     if system == "trixie":
-        for name, text in cloud_init(FIRST).items():
+        for name, text in cloud_init(FIRST, SYSTEMS[system]["cmdline.txt"]).items():
             assert found.pop(name) == text
     else:
         assert found.pop("firstrun.sh") == script(FIRST).encode()

@@ -140,21 +140,22 @@ class _Writer:
         for name in list(dict.fromkeys(each.input)):
             if name not in self.draft.tensors:
                 continue
-            values = self.draft.array(name)
-            twin = f"{name}_real"
-            if not any(twin in other.output for other in self.nodes):
-                low, high = (float(bound) for bound in (values.min(), values.max()))
-                signed = self.signed or bits == 16
-                code = encoding(Range(low, high), bits, signed=signed, symmetric=bits == 16)
-                codes = np.clip(
-                    np.rint(values / code.scale) + code.zero_point, code.least, code.most
-                )
-                scale, zero = self.constants_of(name, code, bits)
-                dtype = np.dtype(f"{'' if signed else 'u'}int{bits}")
-                held = self.draft.store(f"{name}_int{bits}", codes.astype(dtype))
-                self.nodes.append(
-                    node("DequantizeLinear", [held, scale, zero], [twin], f"{name}_dequantize")
-                )
+            values, own = self.draft.array(name), name
+            # a copy for each reader: where x86 wants unsigned codes, onnxruntime converts them once
+            # a reader and stumbles over its own name at the second
+            if any(f"{name}_real" in other.output for other in self.nodes):
+                own = f"{name}_of_{each.output[0]}"
+            twin = f"{own}_real"
+            low, high = (float(bound) for bound in (values.min(), values.max()))
+            signed = self.signed or bits == 16
+            code = encoding(Range(low, high), bits, signed=signed, symmetric=bits == 16)
+            codes = np.clip(np.rint(values / code.scale) + code.zero_point, code.least, code.most)
+            scale, zero = self.constants_of(own, code, bits)
+            dtype = np.dtype(f"{'' if signed else 'u'}int{bits}")
+            held = self.draft.store(f"{own}_int{bits}", codes.astype(dtype))
+            self.nodes.append(
+                node("DequantizeLinear", [held, scale, zero], [twin], f"{own}_dequantize")
+            )
             rename_input(each, name, twin)
 
     def weigh(self, layer: Weighted) -> None:

@@ -10,6 +10,7 @@ import pytest
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit.anatomy import layers_of
+from toolkit.equivalence import session_of
 from toolkit.quantization.calibrate import channel_means, ranges_for
 from toolkit.quantization.fold import prepared
 from toolkit.quantization.observe import observe
@@ -269,6 +270,33 @@ def test_a_weight_that_two_layers_share_is_stored_once(
     found = quantized(graph, inputs)
 
     assert loss_db(run(graph, inputs), run(found, inputs)) > 35
+
+
+def test_a_number_that_two_products_share_loads_where_sums_are_exact(
+    make: Callable[..., bytes], items: Callable[..., Array], run: Callable[..., Array]
+) -> None:
+    nodes = [
+        onnx.helper.make_node("Gemm", ["x", "0.weight"], ["q"], name="one"),
+        onnx.helper.make_node("Gemm", ["x", "1.weight"], ["k"], name="two"),
+        onnx.helper.make_node("Reshape", ["q", "apart"], ["qs"], name="split_q"),
+        onnx.helper.make_node("Reshape", ["k", "apart"], ["ks"], name="split_k"),
+        onnx.helper.make_node("Mul", ["qs", "half"], ["a"], name="scale_q"),
+        onnx.helper.make_node("Mul", ["ks", "half"], ["b"], name="scale_k"),
+        onnx.helper.make_node("Transpose", ["b"], ["t"], name="turn", perm=[0, 2, 1]),
+        onnx.helper.make_node("MatMul", ["a", "t"], ["s"], name="scores"),
+        onnx.helper.make_node("Reshape", ["s", "flat"], ["y"], name="join"),
+    ]
+    draw = np.random.default_rng(0)
+    stored = {f"{i}.weight": draw.normal(0, 1, (4, 4)).astype(np.float32) for i in (0, 1)}
+    stored |= {"half": np.array(0.5, np.float32)}
+    stored |= {"apart": np.array([-1, 2, 2], np.int64), "flat": np.array([-1, 4], np.int64)}
+    graph = make(nodes, (4,), (4,), stored)
+    inputs = items(graph, 40)
+
+    found = quantized(graph, inputs)
+
+    session_of(found)
+    assert loss_db(run(graph, inputs), run(found, inputs)) > 30
 
 
 @the_chain
