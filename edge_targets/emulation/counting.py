@@ -185,7 +185,7 @@ def run(words: Sequence[str], folder: Path, name: str) -> str:
 
 
 def counted(lines: Path, cpu: str, runtime: str) -> Instructions:
-    """Of the predictions that were marked, the last: by then nothing changes any more."""
+    """Of the predictions that were marked, the one with the fewest: it was not disturbed."""
     found: list[Any] = []
     if lines.is_file():
         found = [json.loads(line) for line in lines.read_text().splitlines()]
@@ -193,7 +193,8 @@ def counted(lines: Path, cpu: str, runtime: str) -> Instructions:
         raise DeviceError(
             "The emulator counted nothing.", "Is this qemu-aarch64 one that takes plugins?"
         )
-    return Instructions(**found[-1], cpu=cpu, runtime=runtime)
+    counts = [Instructions(**one, cpu=cpu, runtime=runtime) for one in found]
+    return min(counts, key=lambda one: one.total)
 
 
 def compiled(folder: Path) -> Path:

@@ -59,7 +59,7 @@ def _user_data(first: FirstBoot) -> dict[str, Any]:
         "lock_passwd": not first.password,
     }
     if first.password:
-        user["passwd"] = first.password
+        user["hashed_passwd"] = first.password  # "passwd" is ignored where the image has the user
     if first.ssh_keys:
         user["ssh_authorized_keys"] = list(first.ssh_keys)
     data: dict[str, Any] = {

@@ -126,7 +126,7 @@ def test_cloud_init_reads_what_was_given(ssid: str, comment: str) -> None:
     assert files["user-data"].startswith(b"#cloud-config\n")
     [user] = read["user-data"]["users"]
     assert user["ssh_authorized_keys"] == list(first.ssh_keys)
-    assert (user["name"], user["passwd"], user["lock_passwd"]) == ("ada", HASH, False)
+    assert (user["name"], user["hashed_passwd"], user["lock_passwd"]) == ("ada", HASH, False)
     assert read["user-data"]["hostname"] == read["meta-data"]["local-hostname"] == "kitchen-1"
     wlan = read["network-config"]["network"]["wifis"]["wlan0"]
     assert wlan["access-points"] == {ssid: {"password": first.wifi and first.wifi.key}}
@@ -149,7 +149,7 @@ def test_without_a_password_nobody_logs_in_with_one() -> None:
 
     assert data["users"][0]["lock_passwd"] is True
     assert data["ssh_pwauth"] is False
-    assert "passwd" not in data["users"][0]
+    assert "hashed_passwd" not in data["users"][0]
 
 
 def test_another_configuration_is_another_instance_and_the_same_is_the_same() -> None:

@@ -120,7 +120,8 @@ def test_cloud_init_itself_finds_nothing_wrong_with_our_files(tmp_path: Path) ->
     """Trixie's own cloud-init and netplan, run by qemu, check them against their schemas."""
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " 'a' \"b\" ü"
     wifi = Wifi.joining('Büro\'s "net" 😀', "let me in", "DE")
-    first = FirstBoot("kitchen", "ada", "", (key,), wifi, "Europe/Berlin", "de", "de_DE.UTF-8")
+    word = hash_password("open sesame")
+    first = FirstBoot("kitchen", "ada", word, (key,), wifi, "Europe/Berlin", "de", "de_DE.UTF-8")
     files = cloud_init(first, b"")
     try:
         system = sysroot("trixie", QUIET, (*PYTHON, "cloud-init", "netplan.io"))
