@@ -15,6 +15,7 @@ from edge_targets.places.facts import Facts
 from edge_targets.places.target import Place, Status
 from edge_targets.runtime.errors import DeviceError, UnsupportedError, UsageError
 from edge_targets.runtime.events import Job
+from toolkit.quantities import check_threads
 from toolkit.results import (
     Benched,
     DeviceInfo,
@@ -32,7 +33,6 @@ from toolkit.workspace import Entry, Workspace, check_name
 AT_ONCE = 16  # devices asked side by side: most of the time is waiting
 MAX_LINES = 10_000  # of a log, in one answer
 UNREACHED = 255  # what `ssh` exits with when it is not let in
-MOST_THREADS = 64  # that an agent takes
 
 
 def add(
@@ -150,14 +150,7 @@ def rollback(shelves: Workspace, name: str, model: str) -> RolledBack:
     device = shelves.get("devices", name)
     target, place = place_of(shelves, device)
     served = target.rollback(place, model)
-    packed = next(
-        (
-            entry
-            for entry in shelves.entries("packages")
-            if (entry.facts["served_as"], entry.facts["version"]) == (served.name, served.version)
-        ),
-        None,
-    )
+    packed = package_of(shelves, device, served.name, served.version)
     facts = {**device.facts, "version": served.version}
     parents = others(shelves, device, served.name)
     if packed:
@@ -166,9 +159,24 @@ def rollback(shelves: Workspace, name: str, model: str) -> RolledBack:
     return RolledBack(name, served.name, served.version, next=(f"sanderling device status {name}",))
 
 
+def package_of(shelves: Workspace, device: Entry, served: str, version: str) -> Entry | None:
+    """What a device serves, as far as it is known here.
+
+    The same file may be packed for several targets, and has the same version in all of them.
+    """
+    wanted = (served, version, device.facts["target"])
+    for entry in shelves.entries("packages"):
+        if (entry.facts["served_as"], entry.facts["version"], entry.facts["target"]) == wanted:
+            return entry
+    return None
+
+
 def drop(shelves: Workspace, name: str, model: str) -> DeviceInfo:
-    target, place = place_of(shelves, shelves.get("devices", name))
+    device = shelves.get("devices", name)
+    target, place = place_of(shelves, device)
     target.drop(place, model)
+    left = others(shelves, device, model)
+    shelves.put("devices", name, {}, device.facts, "device drop", {"model": model}, left)
     return status(shelves, name)
 
 
@@ -188,13 +196,6 @@ def bench(shelves: Workspace, name: str, package_name: str, threads: int, job: J
     with tempfile.TemporaryDirectory() as folder:
         found = target.bench(package_file(shelves, packed, folder), place, threads, job)
     return Benched(name, package_name, found.p50_ms, found.p90_ms, found.threads, found.runs)
-
-
-def check_threads(threads: int) -> None:
-    if not 1 <= threads <= MOST_THREADS:
-        raise UsageError(
-            f"A model does not run on {threads} threads.", f"Use --threads 1 to {MOST_THREADS}."
-        )
 
 
 def probe(shelves: Workspace, name: str, job: Job) -> ProbedDevice:

@@ -35,13 +35,13 @@ from toolkit.networks import networks
 from toolkit.onnx_graph import OPSET, answering, graph_of, operators
 from toolkit.parameters import from_words, split_words
 from toolkit.proof import proof_inputs
+from toolkit.quantities import check_threads
 from toolkit.report import Interval, Report
 from toolkit.results import Attached, Built, Fit, Imported, Retrained, Trained
 from toolkit.training import Settings, fit
 from toolkit.workspace import Entry, Workspace, check_name
 
 NOTHING_GIVEN, NOTHING_TOLD = Given(), Told()
-MOST_THREADS = 64  # more cores than a device has; engines fail with many thousands
 
 
 def train(
@@ -267,10 +267,7 @@ def runner_of(shelves: Workspace, entry: Entry, threads: int, job: Job) -> tuple
 
 
 def measure(shelves: Workspace, name: str, data_name: str, threads: int, job: Job) -> Report:
-    if not 1 <= threads <= MOST_THREADS:
-        raise UnsupportedError(
-            f"A model does not run on {threads} threads.", f"Use --threads 1 to {MOST_THREADS}."
-        )
+    check_threads(threads)
     entry = shelves.find_any(name, ("models", "artifacts"))
     learned = shelf.learned_data(shelves, entry)
     data = shelf.fitting(shelf.signature_of(entry), shelf.dataset(shelves, data_name), learned)

@@ -13,8 +13,8 @@ from edge_targets.runtime.errors import UnsupportedError, UsageError
 from edge_targets.runtime.events import Job
 from toolkit import shelf
 from toolkit.data.dataset import Dataset
-from toolkit.devices import check_threads
 from toolkit.latency import Finished, OnDevice, on_device
+from toolkit.quantities import check_threads
 from toolkit.report import Check, Report
 from toolkit.workspace import Entry, Workspace
 

@@ -12,6 +12,7 @@ BYTES |= {"KB": 10**3, "k": 10**3, "M": 10**6, "KiB": 1 << 10, "MiB": 1 << 20, "
 MILLISECONDS = {"": 1.0, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 SECONDS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 SHARES = {"": 1.0, "%": 0.01}
+MOST_THREADS = 64  # more cores than a device has; engines fail with many thousands
 
 
 def amount(text: str, units: Mapping[str, float], option: str, example: str) -> float:
@@ -42,3 +43,10 @@ def milliseconds(text: str, option: str) -> float:
 
 def seconds(text: str, option: str) -> float:
     return amount(text, SECONDS, option, "90s or 10min")
+
+
+def check_threads(threads: int) -> None:
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(
+            f"A model does not run on {threads} threads.", f"Use --threads 1 to {MOST_THREADS}."
+        )

@@ -73,7 +73,8 @@ def energy(predict: Callable[[], object], read: Callable[[], float | None] = pow
 
     def look() -> None:
         while not done.wait(SAMPLE_S):
-            found.extend(now for now in [read()] if now is not None)
+            if (now := read()) is not None:
+                found.append(now)
 
     looking = threading.Thread(target=look)
     looking.start()

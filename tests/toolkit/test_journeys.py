@@ -18,6 +18,7 @@ from edge_targets.runtime.errors import (
     StorageError,
     UnknownNameError,
     UnsupportedError,
+    UsageError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit import compression, journeys, shelf, shipping
@@ -210,7 +211,7 @@ def test_measuring_with_data_of_another_kind_is_refused_with_the_difference(
 
 @pytest.mark.parametrize("threads", [0, -1, 65, 99_999_999_999])
 def test_no_thread_at_all_or_far_too_many_are_refused(line: Workspace, threads: int) -> None:
-    with pytest.raises(UnsupportedError, match=f"{threads} threads") as caught:
+    with pytest.raises(UsageError, match=f"{threads} threads") as caught:
         journeys.measure(line, "m", "digits", threads, QUIET)
 
     assert "1 to 64" in caught.value.hint

@@ -249,6 +249,20 @@ def test_a_device_that_is_added_again_keeps_what_is_known_of_it(
     assert workspace.get("devices", "desk").parents == (package.digest,)
 
 
+def test_of_one_file_packed_for_two_targets_a_device_has_its_own(workspace: Workspace) -> None:
+    package = packed(workspace, model(workspace, "reader", "train"), "1", "its-own")
+    other = {**package.facts, "target": "raspberry_pi_5"}
+    workspace.put("packages", "another", {}, other, "package", {}, (package,))
+    facts = {"target": "simulator", "address": "desk"}
+    desk = workspace.put("devices", "desk", {}, facts, "device add", facts)
+
+    found = devices.package_of(workspace, desk, "digits", "1")
+
+    assert found
+    assert found.name == "its-own"
+    assert devices.package_of(workspace, desk, "digits", "2") is None
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [("kitchen", "--target"), ("ssh://kitchen", "user and host"), ("http://kitchen", "--target")],
