@@ -114,8 +114,9 @@ def nudge(broker: str, channel: str, authority: str | None = None) -> None:
         if not told.is_published():
             raise DeviceError(f"{broker} took no nudge.", "Devices look by themselves, later.")
     except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DeviceError(
-            f"{broker} does not answer: {error}.", "Devices look by themselves, later."
+            f"{broker} does not answer: {reason}.", "Devices look by themselves, later."
         ) from error
     finally:
         client.disconnect()

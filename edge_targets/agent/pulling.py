@@ -11,13 +11,10 @@ is left is taken.
 """
 
 import argparse
-import fcntl
 import json
 import logging
-import os
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +25,7 @@ from edge_targets.agent.slots import Slots
 from edge_targets.package import MANIFEST, MAX_FILE, SIGNATURE, verify
 from edge_targets.package.repacked import Repacked
 from edge_targets.runtime.contract import Wire
-from edge_targets.runtime.durable import storing
+from edge_targets.runtime.durable import alone, storing
 from edge_targets.runtime.errors import DeviceError, EdgeError, IntegrityError
 from edge_targets.updates.client import Client, Offer
 from edge_targets.updates.clock import Clock, Seen
@@ -95,7 +92,8 @@ class Look:
             StorageError: no room.
         """
         settings = Settings.load(self.home.root)
-        with self._alone():
+        busy = "This device is looking for updates already."
+        with alone(self.folder / "lock", busy, "Wait for it to end."):
             for left in self.home.incoming.glob(f"{PULLED}*"):
                 left.unlink(missing_ok=True)
             client = Client(self.folder, self._root(), self.source, self.clock)
@@ -220,22 +218,6 @@ class Look:
         for part in (self.folder / "partial").glob("*"):
             if part not in keep:
                 part.unlink(missing_ok=True)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with storing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DeviceError(
-                    "This device is looking for updates already.", "Wait for it to end."
-                ) from error
-            yield
-        finally:
-            os.close(handle)
 
 
 def main(words: list[str] | None = None) -> int:

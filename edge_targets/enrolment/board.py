@@ -1,6 +1,5 @@
 """The board an installer runs on: is it the right one, who owns what, is the agent healthy."""
 
-import fcntl
 import grp
 import json
 import os
@@ -9,8 +8,8 @@ import pwd
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from edge_targets.enrolment import start
 from edge_targets.enrolment.plan import Plan
 from edge_targets.enrolment.service import Layout
 from edge_targets.enrolment.unit import ACCOUNT, GROUPS
-from edge_targets.runtime.durable import storing
+from edge_targets.runtime import durable
 from edge_targets.runtime.errors import DeviceError, EdgeError, UnsupportedError
 from edge_targets.transport import get_json
 
@@ -55,29 +54,13 @@ def check_board(plan: Plan, say: Callable[..., object], now: float) -> None:
         say("clock", note=f"the board's clock says {day}: telemetry will, too, until it is set")
 
 
-@contextmanager
-def alone(layout: Layout) -> Iterator[None]:
-    """Hold the board: two installations at once end with one told so.
-
-    Raises:
-        DeviceError: another one runs.
-        StorageError: the disk cannot be written.
-    """
-    with storing(layout.software):
-        layout.software.mkdir(parents=True, exist_ok=True)
-        path = layout.software / "install.lock"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DeviceError(
-                "Another installation runs on this board.",
-                "Wait until it has ended (some minutes), then try again.",
-            ) from error
-        yield
-    finally:
-        os.close(handle)
+def alone(layout: Layout) -> AbstractContextManager[None]:
+    """Hold the board: two installations at once end with one told so."""
+    return durable.alone(
+        layout.software / "install.lock",
+        "Another installation runs on this board.",
+        "Wait until it has ended (some minutes), then try again.",
+    )
 
 
 def make_account(layout: Layout) -> str:

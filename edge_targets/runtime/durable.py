@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_targets.runtime.errors import StorageError
+from edge_targets.runtime.errors import DeviceError, StorageError
 
 HINTS = {
     errno.ENOSPC: "The disk is full: free some space on it, then try again.",
@@ -28,6 +28,29 @@ def storing(path: Path) -> Iterator[None]:
             f"{path} could not be written: {error.strerror or error}.",
             HINTS.get(error.errno or 0, "Check the disk and the folder, then try again."),
         ) from error
+
+
+@contextmanager
+def alone(lock: Path, busy: str, hint: str) -> Iterator[None]:
+    """Hold the file `lock`; the system lets go of it when this process ends, however it ends.
+
+    Raises:
+        DeviceError: somebody else holds it: `busy` says what is under way, `hint` what to do.
+        StorageError: the file could not be made.
+    """
+    import fcntl  # here: a browser's Python has none, and no second process
+
+    with storing(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeviceError(busy, hint) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,16 +5,15 @@ others (a stick in a drawer each), behind a passphrase. A file is found by its k
 folder may hold keys of the past too.
 """
 
-import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_targets.runtime.durable import replace_file, storing
-from edge_targets.runtime.errors import DeviceError, IntegrityError, StorageError
+from edge_targets.runtime.durable import alone, replace_file, storing
+from edge_targets.runtime.errors import IntegrityError, StorageError
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, Key
@@ -48,22 +47,12 @@ class Vault:
     def pinned(self) -> Path:
         return self.online / PINNED
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Sign for this repository alone: two at once would give one version two contents."""
         with storing(self.online):
             self.online.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.online / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DeviceError(
-                    "Something else is being published with these keys.", "Wait for it to end."
-                ) from error
-            yield
-        finally:
-            os.close(handle)
+        busy = "Something else is being published with these keys."
+        return alone(self.online / "lock", busy, "Wait for it to end.")
 
     def make(self, role: str, count: int) -> list["CryptoSigner"]:
         """New keys of a role, spread over the folders it belongs to."""

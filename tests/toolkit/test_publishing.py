@@ -18,7 +18,7 @@ from edge_targets.runtime.errors import (
     UsageError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
-from toolkit import compression, journeys, publishing, shipping
+from toolkit import compression, following, journeys, publishing, shipping
 from toolkit.recipe import Recipe
 from toolkit.repositories import keys_folder
 from toolkit.results.updates import Published
@@ -206,13 +206,13 @@ def test_a_folder_for_a_stick_holds_what_one_update_needs(
     second = publish(channel, "second")
     home = device(channel, tmp_path / "device")
 
-    done = publishing.stick(channel, tmp_path / "stick", "stable")
+    done = following.stick(channel, tmp_path / "stick", "stable")
 
     assert len(list((tmp_path / "stick").rglob("*.sndl"))) == 1
     assert done.size_bytes < 2 * second.size_bytes
     assert look(home, tmp_path / "stick", ()).version == second.version
     with pytest.raises(DataError, match="holds nothing of the kind"):
-        publishing.stick(channel, tmp_path / "other", "stable", model="cats")
+        following.stick(channel, tmp_path / "other", "stable", model="cats")
 
 
 def test_a_device_is_told_what_to_follow_and_whose_word_counts(
@@ -223,7 +223,7 @@ def test_a_device_is_told_what_to_follow_and_whose_word_counts(
     facts = {"target": "simulator", "address": str(folder)}
     channel.put("devices", "desk", {}, facts, "device add")
 
-    done = publishing.follow(
+    done = following.follow(
         channel, "desk", "http://127.0.0.1:9/updates", QUIET, bytes_per_s=5000, pull_s=60
     )
 
@@ -233,8 +233,8 @@ def test_a_device_is_told_what_to_follow_and_whose_word_counts(
     root = (keys_folder(channel) / "root.json").read_bytes()
     assert (folder / "root.json").read_bytes() == root
     with pytest.raises(UnknownNameError):
-        publishing.follow(channel, "desk", "http://127.0.0.1:9", QUIET, "stabel")
-    ended = publishing.follow(channel, "desk", "", QUIET)
+        following.follow(channel, "desk", "http://127.0.0.1:9", QUIET, "stabel")
+    ended = following.follow(channel, "desk", "", QUIET)
     assert Settings.load(folder).repository == ""
     assert (ended.pull_s, ended.note) == (None, "It looks for no updates from now on.")
 
@@ -255,7 +255,7 @@ def test_what_no_device_would_take_is_refused_by_the_words_that_were_typed(
     words = {"repository": "http://127.0.0.1:9", **wishes}
 
     with pytest.raises(UsageError, match=told) as caught:
-        publishing.follow(channel, "desk", job=QUIET, **words)
+        following.follow(channel, "desk", job=QUIET, **words)
 
     assert caught.value.hint
     assert not (tmp_path / "desk").exists()

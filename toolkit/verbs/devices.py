@@ -235,11 +235,11 @@ def device_follow(
         limit: what a download may take, such as 200kB (a second); all there is unless given.
         broker: mqtt://HOST:PORT or mqtts://…, whose messages make it look at once.
     """
-    from toolkit import publishing
+    from toolkit import following
     from toolkit.quantities import seconds, size_bytes
     from toolkit.workspace import Workspace
 
-    return publishing.follow(
+    return following.follow(
         Workspace.find(workspace),
         name,
         "" if repository == "none" else repository.rstrip("/"),

@@ -199,8 +199,8 @@ def channel_stick(
         model: only this one, by the name it is served.
         target: only for this one.
     """
-    from toolkit import publishing
+    from toolkit import following
     from toolkit.workspace import Workspace
 
     shelves = Workspace.find(workspace)
-    return publishing.stick(shelves, directory, channel, model or "", target or "")
+    return following.stick(shelves, directory, channel, model or "", target or "")
