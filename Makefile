@@ -41,7 +41,7 @@ demo: web ## Run the whole line on real data, into demo/
 	@PATH='$(YOUR_PATH)' $(BIN)/sanderling demo  # its last lines are commands for you to type
 
 test: web ## Run all tests
-	@.ci/setup system browser window emulator
+	@.ci/setup system browser firefox window emulator
 	@$(BIN)/python -m pytest
 
 test-powercut: setup ## Cut a machine's power CUTS times (200), start it from cards

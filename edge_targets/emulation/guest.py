@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 MARK = -424242  # the same as in insncount.c
-WARM_UP = 3  # predictions: memory is laid out, weights are packed
-RUNS = 5  # counted; a thread of the runtime that wakes meanwhile is not in all of them
+WARM_UP = 8  # predictions: memory is laid out, weights are packed
+RUNS = 8  # counted; a thread of the runtime that wakes meanwhile is not in all of them
 
 
 def main(format_name: str, path: str) -> None:
