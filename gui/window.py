@@ -69,7 +69,7 @@ class Window(QMainWindow):
         for number, kind in enumerate(self.kinds, 1):
             item = QListWidgetItem("  " + kind.title)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, kind.title)
-            item.setToolTip(f"Ctrl+{number}")
+            item.setToolTip(f"Ctrl+{number % 10}")
             self.navigation.addItem(item)
         self.navigation.currentRowChanged.connect(self._show_row)
         self.theme_button = Button("", role="quiet")
@@ -94,7 +94,7 @@ class Window(QMainWindow):
 
     def _add_shortcuts(self) -> None:
         for number in range(len(self.kinds)):
-            key = QShortcut(QKeySequence(f"Ctrl+{number + 1}"), self)
+            key = QShortcut(QKeySequence(f"Ctrl+{(number + 1) % 10}"), self)
             key.activated.connect(lambda row=number: self.navigation.setCurrentRow(row))
         for keys, does in (
             ("Esc", self._cancel),

@@ -40,6 +40,7 @@ __all__ = [
     "key_id",
     "pack",
     "public_key",
+    "signature_of",
     "signing_key",
     "unpack",
     "verify",
@@ -70,8 +71,9 @@ def pack(manifest: Manifest, members: Mapping[str, bytes], key: SigningKey, out:
     manifest = replace(manifest, files=facts)
     _check_manifest(out.name, manifest)
     text = manifest.dump().encode()
-    signature = _signature(key.key_id, key.sign(text))
-    data = archive({MANIFEST: text, SIGNATURE: signature, **dict(sorted(members.items()))})
+    data = archive(
+        {MANIFEST: text, SIGNATURE: signature_of(key, text), **dict(sorted(members.items()))}
+    )
     if len(data) > MAX_FILE or len(text) > MAX_MANIFEST:
         raise IntegrityError(
             f"{out.name} would have {len(data)} bytes, {len(text)} of them the manifest; "
@@ -199,6 +201,11 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         ) from error
     with handle:
         yield handle
+
+
+def signature_of(key: SigningKey, text: bytes) -> bytes:
+    """What `manifest.sig` holds, and every other file beside a text that a key has signed."""
+    return _signature(key.key_id, key.sign(text))
 
 
 def _signature(identity: str, signature: bytes) -> bytes:

@@ -6,6 +6,7 @@ text, in one synchronous call a prediction.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from edge_targets.runtime.contract import Manifest, Profile, Tensor
@@ -43,10 +44,21 @@ class Bridge:
         """The answers as JSON, uncounted: for a drawing that is still being made."""
         return json.dumps(self._answers(tensors(outputs)))
 
+    def feedback(self, predicted: str, actual: str) -> None:
+        """Count that the visitor said: what was called `predicted` is `actual`."""
+        self.profiler.feedback(predicted, actual)
+
     def close(self) -> str:
-        """End the window: its record as JSON, or nothing when it saw nothing."""
+        """End the window: its record as JSON, or nothing when it saw nothing.
+
+        A visitor's window may hold a single input, whose moments would be that input: the record
+        has those that its counts tell.
+        """
         record = self.profiler.close()
-        return json.dumps(record.to_json(), allow_nan=False) if record else ""
+        if not record:
+            return ""
+        seen = {name: sketch.coarse() for name, sketch in record.sketches.items()}
+        return json.dumps(replace(record, sketches=seen).to_json(), allow_nan=False)
 
     def _answers(self, outputs: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """One an item: label and confidence of a classifier, nothing else otherwise."""

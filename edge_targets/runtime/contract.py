@@ -266,6 +266,13 @@ class Profile(Wire):
         return replace(self, samples=0, sketches={k: s.empty() for k, s in self.sketches.items()})
 
 
+def confusions(values: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    return {
+        predicted: {actual: int(count) for actual, count in said.items()}
+        for predicted, said in values.items()
+    }
+
+
 @dataclass(frozen=True)
 class Record(Wire):
     """One telemetry message: what a device saw in one window. Never an input itself.
@@ -280,9 +287,14 @@ class Record(Wire):
         samples: items predicted in the window.
         sketches: one a feature, with the edges of the package's reference profile.
         latency_ms: of whole predictions.
+        confusions: by the label that was predicted, how often people said it is which other one.
     """
 
-    nested: ClassVar = {"sketches": sketches, "latency_ms": Sketch.from_json}
+    nested: ClassVar = {
+        "sketches": sketches,
+        "latency_ms": Sketch.from_json,
+        "confusions": confusions,
+    }
     versioned: ClassVar = True
 
     id: str
@@ -294,6 +306,7 @@ class Record(Wire):
     samples: int
     sketches: Mapping[str, Sketch]
     latency_ms: Sketch
+    confusions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

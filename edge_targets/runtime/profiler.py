@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from edge_targets.runtime.contract import Manifest, Profile, Record, Tensor
 from edge_targets.runtime.counting import MAX_ROWS, Arrays, Buffer, numpy_here
+from edge_targets.runtime.errors import UnknownNameError
 from edge_targets.runtime.sketch import Sketch
 from edge_targets.runtime.watching import features
 
@@ -38,6 +39,7 @@ class Profiler:
         self.sketches = {name: sketch.empty() for name, sketch in self.reference.sketches.items()}
         self.latency_ms = Sketch(LATENCY_EDGES_MS)
         self.latencies: list[float] = []
+        self.confusions: dict[str, dict[str, int]] = {}
         if self.buffer is not None:
             self.buffer.open(self.sketches)
 
@@ -74,12 +76,24 @@ class Profiler:
         self.latency_ms.add(self.latencies)
         self.latencies.clear()
 
+    def feedback(self, predicted: str, actual: str) -> None:
+        """Count that a person said: what was called `predicted` is `actual`.
+
+        Raises:
+            UnknownNameError: one of them is no label of the model; nothing else may be said.
+        """
+        for label in (predicted, actual):
+            if label not in self.manifest.signature.labels:
+                raise UnknownNameError("label", label, self.manifest.signature.labels)
+        said = self.confusions.setdefault(predicted, {})
+        said[actual] = said.get(actual, 0) + 1
+
     def close(self) -> Record | None:
-        """End the window and begin the next; None when nothing was predicted in it."""
+        """End the window and begin the next; None when nothing was predicted or said in it."""
         if self.buffer is not None:
             self.buffer.flush()
         self._count_latencies()
-        if not self.samples:
+        if not self.samples and not self.confusions:
             self._open()
             return None
         record = Record(
@@ -92,6 +106,7 @@ class Profiler:
             samples=self.samples,
             sketches=self.sketches,
             latency_ms=self.latency_ms,
+            confusions=self.confusions,
         )
         self._open()
         return record

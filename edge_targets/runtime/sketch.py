@@ -3,7 +3,8 @@
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 
@@ -69,6 +70,24 @@ class Sketch:
     def empty(self) -> "Sketch":
         """A sketch with the same edges that has seen nothing."""
         return Sketch(self.edges)
+
+    def coarse(self) -> "Sketch":
+        """The same counts, with moments as they alone tell them.
+
+        The moments of few values give those values away; these give away their bins.
+        """
+        ends = self.edges or [0.0]
+        bounds = [ends[0], *self.edges, ends[-1]]  # an open bin has one edge, and ends there
+        filled = [place for place, count in enumerate(self.counts) if count]
+        middles = [low / 2 + high / 2 for low, high in pairwise(bounds)]
+        weighed = list(zip(self.counts, middles, strict=True))
+        return replace(
+            self,
+            minimum=bounds[filled[0]] if filled else math.inf,
+            maximum=bounds[filled[-1] + 1] if filled else -math.inf,
+            total=sum(count * middle for count, middle in weighed),
+            squares=sum(count * middle * middle for count, middle in weighed),
+        )
 
     def shares(self, prior: float = 0.5) -> list[float]:
         """The share of values in each bin, each bin given `prior` values beforehand.

@@ -55,7 +55,7 @@ def test_a_noun_of_another_schema_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", NOUNS)
 def test_a_noun_without_one_of_its_fields_is_refused(name: str) -> None:
     data = json.loads((FOLDER / f"{name}.json").read_text())
-    optional = {"schema", "labels", "lineage", "abstention"}
+    optional = {"schema", "labels", "lineage", "abstention", "confusions"}
 
     for field in sorted(set(data) - set(NOUNS[name].from_json(data).extra) - optional):
         with pytest.raises(IntegrityError, match=field):

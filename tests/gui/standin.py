@@ -127,7 +127,7 @@ ACCURACY = {"value": 0.972, "low": 0.955, "high": 0.983}
 NAMES = (
     ("datasets", "digits"), ("models", "digits-cnn"), ("models", "m" * 80),
     ("artifacts", "digits-cnn.onnx"), ("packages", "digits-sim"), ("devices", "porch"),
-    ("datasets", "street"),
+    ("datasets", "street"), ("packages", "digits-web"),
 )  # fmt: skip
 ITEMS = [
     {"kind": kind, "name": name, "summary": "made", "created": f"2026-11-20T10:0{minute}:00"}
@@ -153,6 +153,21 @@ STATUS = {
     "disk_free_bytes": 4_100_000_000, "last_update": "street 7 is on probation", "reason": "",
     "models": SERVED,
 }  # fmt: skip
+
+
+BUNDLED = r.Bundled(
+    "/home/ada/work/site", 61, 32_900_000, 6_061_000, (
+        r.BundlePart("python", 5, 12_400_000, 3_890_000),
+        r.BundlePart("litert", 3, 9_640_000, 1_990_000),
+        r.BundlePart("page", 12, 171_000, 52_000),
+        r.BundlePart("package", 6, 402_000, 98_000),
+        r.BundlePart("licences", 7, 90_000, 31_000),
+    ),
+)  # fmt: skip
+
+
+def digest(name: str) -> str:
+    return name.encode().hex()[:64].ljust(64, "0")
 
 
 def drift(device: str, feature: str, test: str, score: float) -> dict[str, Any]:
@@ -182,12 +197,15 @@ def result_of(verb: str, words: list[str]) -> dict[str, Any]:
     named = words[words.index("--name") + 1] if "--name" in words else words[0] if words else ""
     match verb:
         case "list":
-            return {"items": [{**item, "digest": "ab" * 32} for item in ITEMS]}
+            return {"items": [{**item, "digest": digest(item["name"])} for item in ITEMS]}
         case "show":
             kind, _, name = words[0].partition("/")
-            made = {"depth": 0, "kind": kind, "name": name, "verb": "train", "digest": "ab" * 32}
+            made = {"depth": 0, "kind": kind, "name": name, "verb": "train"}
+            made["digest"] = digest(name)
             data = {**made, "depth": 1, "kind": "datasets", "name": "street", "verb": "add"}
             facts: dict[str, Any] = {"size_bytes": 25312}
+            if kind == "packages":
+                facts["target"] = "browser" if name == "digits-web" else "simulator"
             if kind == "models" and name == "digits-cnn":
                 facts["certificate"] = CERTIFICATE
             if kind == "artifacts":
@@ -233,6 +251,8 @@ def result_of(verb: str, words: list[str]) -> dict[str, Any]:
             return models.built(words)
         case "device":
             return device(words)
+        case "bundle":
+            return dict(plain(BUNDLED))
         case "rollback":
             return {"device": words[0], "model": "digits", "version": "0"}
         case "disks":

@@ -102,7 +102,9 @@ def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
     assert api.device_status("desk", workspace=built.root).state == "ready"
 
     if (WEB / "index.html").is_file():
-        press(page, page.bundle_action)
+        page = window.visit("browser")
+        settle(window, LIMIT_MS)
+        press(page, page.main)
         assert (built.root / "site" / "index.html").is_file()
 
     page = window.visit("monitor")

@@ -49,6 +49,7 @@ from toolkit.results.models import (
 from toolkit.results.shipping import (
     ArtifactRow,
     Bundled,
+    BundlePart,
     Demo,
     Deployed,
     DriftSummary,
@@ -73,6 +74,7 @@ __all__ = [
     "Attached",
     "Benched",
     "Built",
+    "BundlePart",
     "Bundled",
     "Candidate",
     "Certificate",

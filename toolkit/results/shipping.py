@@ -39,12 +39,24 @@ class Deployed(Result):
 
 
 @dataclass(frozen=True)
+class BundlePart:
+    """Of a bundle: `sent_bytes` are what a browser fetches when its host compresses (brotli)."""
+
+    name: str
+    files: int
+    size_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True)
 class Bundled(Result):
-    """A folder of static files."""
+    """A folder of static files; `sent_bytes` are those of its parts together."""
 
     directory: str
     files: int
     size_bytes: int
+    sent_bytes: int = 0
+    parts: tuple[BundlePart, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ export class Client {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
+  #closed = false;
 
   constructor(worker: Worker, onStage: (stage: Stage, ms: number) => void) {
     this.#worker = worker;
@@ -28,15 +29,27 @@ export class Client {
         `The page's worker stopped: ${event.message ?? "it could not be loaded"}`,
         "Reload the page; if it happens again, make the bundle again.",
       );
-      for (const { reject } of this.#waiting.values()) reject(error);
-      this.#waiting.clear();
+      this.#refuse(error);
     };
+  }
+
+  /** Ends the worker; what was asked is refused. */
+  close(): void {
+    this.#worker.terminate();
+    this.#refuse(new EdgeError("The model was closed.", "Load it again."));
+    this.#closed = true;
+  }
+
+  #refuse(error: EdgeError): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
   }
 
   ask<K extends keyof Requests>(
     kind: K,
     words: Requests[K]["words"],
   ): Promise<Requests[K]["result"]> {
+    if (this.#closed) return Promise.reject(new EdgeError("The model was closed.", "Load it again."));
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, {

@@ -81,8 +81,12 @@ export interface TelemetryRecord {
   readonly samples: number;
   readonly sketches: ReadonlyMap<string, Sketch>;
   readonly latency_ms: Sketch;
+  readonly confusions: Confusions;
   readonly extra: Fields;
 }
+
+/** By the label that was predicted, how often people said it is which other one. */
+export type Confusions = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /** Numbers with a shape, row-major. */
 export interface Tensor {
@@ -178,9 +182,10 @@ export function readRecord(value: unknown): TelemetryRecord {
     samples: integer(fields.samples, "record.samples"),
     sketches: map(readSketch)(fields.sketches, "record.sketches"),
     latency_ms: readSketch(fields.latency_ms, "record.latency_ms"),
+    confusions: map(map(integer))(fields.confusions ?? {}, "record.confusions"),
     extra: others(fields, [
       ...["schema", "id", "device", "model", "version", "started", "ended"],
-      ...["samples", "sketches", "latency_ms"],
+      ...["samples", "sketches", "latency_ms", "confusions"],
     ]),
   };
 }
@@ -234,7 +239,7 @@ export function readSketch(value: unknown, where: string): Sketch {
   };
 }
 
-function readFileFact(value: unknown, where: string): FileFact {
+export function readFileFact(value: unknown, where: string): FileFact {
   const fields = object(value, where);
   return {
     sha256: text(fields.sha256, `${where}.sha256`),

@@ -1,65 +1,64 @@
 /** The package beside the page: fetched, and believed only after its hashes have been compared. */
 
-import { type Golden, type Manifest, readGolden, readManifest, type Tensors } from "./contract";
-import { fetchBytes } from "./python";
-import { EdgeError } from "./read";
+import { sha256 } from "./bundle";
+import {
+  type FileFact,
+  type Golden,
+  type Manifest,
+  type Profile,
+  readGolden,
+  readManifest,
+  readProfile,
+  type Tensors,
+} from "./contract";
+import { AGAIN, type Fetcher } from "./integrity";
+import { EdgeError, parse } from "./read";
 
 export interface Package {
   readonly manifest: Manifest;
   readonly golden: Golden;
+  readonly profile: Profile;
   readonly model: Uint8Array<ArrayBuffer>;
   readonly manifestText: string;
   readonly profileText: string;
 }
 
-/** `base` is the folder that holds `package/`. */
-export async function fetchPackage(base: URL): Promise<Package> {
-  const folder = new URL("package/", base);
-  const manifestText = decode(await fetchBytes(new URL("manifest.json", folder)));
-  const manifest = readManifest(parse(manifestText, "manifest.json"));
-  if (manifest.format !== "onnx") {
-    throw new EdgeError(
-      `This page runs ONNX models; ${manifest.name} is ${manifest.format}.`,
-      "Build the model with --format onnx and bundle that package.",
-    );
-  }
+export async function fetchPackage(fetcher: Fetcher): Promise<Package> {
+  const manifestBytes = await fetcher.bytes("package/manifest.json");
+  const manifest = readManifest(parse(manifestBytes, "manifest.json"));
   const fetchMember = async (name: string) => {
-    const bytes = await fetchBytes(new URL(name, folder));
-    await verify(name, bytes, manifest);
+    const bytes = await fetcher.bytes(`package/${name}`);
+    await verify(name, bytes, manifest.files);
     return bytes;
   };
-  const [model, golden, profile] = await Promise.all(
-    [manifest.model, "golden.json", "profile.json"].map(fetchMember),
-  );
-  if (!model || !golden || !profile) throw new EdgeError("The package is incomplete.");
+  const [model, golden, profile] = await Promise.all([
+    fetchMember(manifest.model),
+    fetchMember("golden.json"),
+    fetchMember("profile.json"),
+  ]);
   return {
     manifest,
-    golden: readGolden(parse(decode(golden), "golden.json")),
+    golden: readGolden(parse(golden, "golden.json")),
+    profile: readProfile(parse(profile, "profile.json")),
     model,
-    manifestText,
+    manifestText: decode(manifestBytes),
     profileText: decode(profile),
   };
 }
 
+/** The browser has compared the bytes with the bundle's list; this is the package's own. */
 async function verify(
   name: string,
   bytes: Uint8Array<ArrayBuffer>,
-  manifest: Manifest,
+  files: ReadonlyMap<string, FileFact>,
 ): Promise<void> {
-  const expected = manifest.files.get(name);
+  const expected = files.get(name);
   if (!expected) throw new EdgeError(`The manifest does not name ${name}.`);
-  if (!globalThis.crypto?.subtle) {
-    throw new EdgeError(
-      "This browser only checks files on a secure address.",
-      "Open the page over https, or on this machine as http://localhost.",
-    );
-  }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (found !== expected.sha256) {
+  const found = await sha256(bytes);
+  if (found !== "" && found !== expected.sha256) {
     throw new EdgeError(
       `${name} is not the file that was packed: its sha256 differs from the manifest's.`,
-      "Copy the bundle again, or make it again with `sanderling bundle`.",
+      AGAIN,
     );
   }
 }
@@ -93,12 +92,4 @@ export function spread(values: ArrayLike<number>): number {
 
 function decode(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-}
-
-function parse(text: string, name: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new EdgeError(`${name} is not JSON.`, "Make the bundle again with `sanderling bundle`.");
-  }
 }

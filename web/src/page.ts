@@ -24,7 +24,7 @@ const client = new Client(worker, showStage);
 const sharing = new Sharing(client);
 
 async function start() {
-  const { manifest, golden, difference } = await client.ask("start", { base: base.href });
+  const { manifest, golden, difference } = await client.ask("start", { base: base.href, engine: null });
   const { name, version, signature } = manifest;
   element("model").textContent = name;
   element("version").textContent = `version ${version}`;
@@ -77,6 +77,7 @@ async function start() {
   element("answer").hidden = false;
   element("sharing").hidden = false;
   await sharing.open();
+  await client.ask("python", {});
   return { name, version, difference };
 }
 

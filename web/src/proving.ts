@@ -3,29 +3,24 @@
  * No bundle holds it.
  */
 
-import { readSignature, type Tensor, type Tensors } from "./contract";
-import { Engine } from "./engine";
-import { LiteRtEngine } from "./litert";
+import { readSignature, type Tensor } from "./contract";
+import { type Engine, isFormat, PLAIN } from "./engines/engine";
+import * as litert from "./engines/litert";
+import * as ort from "./engines/ort";
 import { EdgeError, integer, list, map, object, text } from "./read";
+import { VERSIONS } from "./versions";
 
-const ENGINES = { onnx: Engine, tflite: LiteRtEngine };
-const BASE = new URL("../", location.href); // where `ort/` lies, as in a bundle
+const ENGINES = { onnx: ort, tflite: litert };
+const BASE = new URL("../", location.href); // where `engines/` lies, as in a bundle
 
-declare const VERSIONS: Readonly<Record<string, string>>; // put in by the build
-
-interface Runs {
-  run(inputs: Tensors): Promise<Record<string, Tensor>>;
-}
-
-let running: Runs | null = null;
+let running: Engine | null = null;
 
 /** Load `file`, in base64, with the engine of a format. */
 async function load(format: unknown, file: unknown, signature: unknown): Promise<void> {
   const name = text(format, "format");
-  if (name !== "onnx" && name !== "tflite") throw new EdgeError(`No engine runs ${name}.`);
-  const base = name === "onnx" ? BASE : new URL("./", location.href);
+  if (!isFormat(name)) throw new EdgeError(`No engine runs ${name}.`);
   const model = bytes(text(file, "file"));
-  running = await ENGINES[name].load(model, readSignature(signature), base);
+  running = await ENGINES[name].load(model, readSignature(signature), BASE, PLAIN);
 }
 
 /** The outputs for one batch; numbers travel as float64, little-endian, in base64. */
@@ -61,4 +56,6 @@ function base64(data: Uint8Array): string {
   return btoa(pieces.join(""));
 }
 
-Object.assign(window, { sanderling: { load, run, versions: VERSIONS } });
+// by the format that an engine runs
+const versions = { onnx: VERSIONS["onnxruntime-web"], tflite: VERSIONS.litert };
+Object.assign(window, { sanderling: { load, run, versions } });

@@ -7,14 +7,9 @@
 import { loadPyodide, type PyodideInterface } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
 import type { Tensor, Tensors } from "./contract";
+import type { Answer } from "./messages";
 import { EdgeError, list, number, object, text } from "./read";
-
-/** What the model says of one item; both are missing when it is no classifier. */
-export interface Answer {
-  readonly label?: string;
-  readonly confidence?: number; // 0…1
-  readonly abstained?: boolean; // too little confidence for an answer
-}
+import { LOCK } from "./versions";
 
 export interface BridgeTexts {
   readonly manifestText: string;
@@ -23,7 +18,6 @@ export interface BridgeTexts {
 
 // without leave to compile WebAssembly Pyodide waits for ever instead of failing
 const START_LIMIT_MS = 90_000;
-const RUNTIME_ZIP = "/home/pyodide/runtime.zip";
 
 export class Python {
   private constructor(
@@ -31,32 +25,25 @@ export class Python {
     private readonly bridge: PyProxy,
   ) {}
 
-  /** `base` is the folder that holds `pyodide/` and `runtime.zip`; the texts may come later. */
-  static async start(base: URL, texts: Promise<BridgeTexts>): Promise<Python> {
-    const [pyodide, runtime] = await withLimit(
-      Promise.all([
-        loadPyodide({
-          indexURL: new URL("pyodide/", base).href,
-          stdout: () => {}, // the page speaks for itself; Python's prints have no reader here
-          stderr: () => {},
-        }),
-        fetchBytes(new URL("runtime.zip", base)),
-      ]),
+  /** `base` is the folder that holds `python/`. */
+  static async start(base: URL, texts: BridgeTexts): Promise<Python> {
+    const folder = new URL("python/", base).href;
+    const pyodide = await withLimit(
+      loadPyodide({
+        indexURL: folder,
+        stdLibURL: `${folder}stdlib.zip`,
+        lockFileContents: LOCK, // names no package, so that nothing is fetched by accident
+        packageBaseUrl: folder,
+        stdout: () => {}, // the page speaks for itself; Python's prints have no reader here
+        stderr: () => {},
+      }),
       START_LIMIT_MS,
     );
-    pyodide.FS.writeFile(RUNTIME_ZIP, runtime);
-    pyodide.runPython(`import sys; sys.path.insert(0, ${JSON.stringify(RUNTIME_ZIP)})`);
-    const { manifestText, profileText } = await texts;
     const Bridge = pyodide.pyimport("edge_targets.runtime.bridge").Bridge as PyCallable;
     return new Python(
       pyodide,
-      guarded(() => Bridge(manifestText, profileText) as PyProxy),
+      guarded(() => Bridge(texts.manifestText, texts.profileText) as PyProxy),
     );
-  }
-
-  /** Refuses inputs that do not fit the signature, in the words that a device uses. */
-  check(inputs: Tensors): void {
-    this.#call("check", inputs);
   }
 
   /** Count a prediction and name its answers, one an item. */
@@ -67,6 +54,11 @@ export class Python {
   /** Name the answers without counting: for a drawing that is still being made. */
   answer(outputs: Tensors): Answer[] {
     return readAnswers(this.#call("answer", outputs));
+  }
+
+  /** Count what a person says an answer should have been. */
+  feedback(predicted: string, actual: string): void {
+    this.#call("feedback", predicted, actual);
   }
 
   /** Forget what was counted, and count from now on in the name of `device`. */
@@ -135,22 +127,4 @@ async function withLimit<T>(work: Promise<T>, limitMs: number): Promise<T> {
     }, limitMs);
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-/** The bytes at an address of our own origin. */
-export async function fetchBytes(address: URL): Promise<Uint8Array<ArrayBuffer>> {
-  const name = address.pathname.split("/").at(-1);
-  let answer: Response;
-  try {
-    answer = await fetch(address, { credentials: "omit" });
-  } catch {
-    throw new EdgeError(`${name} could not be fetched.`, "Is the server still running?");
-  }
-  if (!answer.ok) {
-    throw new EdgeError(
-      `${name} could not be fetched: the server answered ${answer.status}.`,
-      "Make the bundle again with `sanderling bundle`.",
-    );
-  }
-  return new Uint8Array(await answer.arrayBuffer());
 }

@@ -77,3 +77,12 @@ function kind(value: unknown): string {
   if (value === null) return "null";
   return Array.isArray(value) ? "a list" : `${typeof value}`;
 }
+
+/** What a file of JSON holds; `name` is the file's. */
+export function parse(bytes: Uint8Array, name: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new EdgeError(`${name} is not JSON.`, "Make the bundle again with `sanderling bundle`.");
+  }
+}

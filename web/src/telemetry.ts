@@ -3,188 +3,209 @@
  * forgets only those. Nothing is kept and nothing is sent before the visitor agrees.
  */
 
-import { readAcknowledgement, readRecord } from "./contract";
+import { readRecord } from "./contract";
+import { type Kept, MemoryStore, type OutboxStore, openStore } from "./keeping";
+import { BODY_LIMIT, type Collector, type Post, postTo, Refusal } from "./posting";
 
-/** Where unsent records wait: `text` is the record's JSON as Python wrote it. */
-export interface OutboxStore {
-  put(id: string, text: string): Promise<void>;
-  oldest(limit: number): Promise<readonly (readonly [id: string, text: string])[]>;
-  remove(ids: readonly string[]): Promise<void>;
-  count(): Promise<number>;
-  clear(): Promise<void>;
-}
-
+/** What became of the records; `why` tells the visitor why none can go out from here. */
 export interface Flushed {
   readonly sent: number;
   readonly left: number;
+  readonly why?: string;
 }
 
-/** Answers the collector's body as JSON, or throws. */
-export type Post = (body: string) => Promise<unknown>;
+/** A lite bundle's answer to everything: Python counts, and it has none. */
+export const NO_TELEMETRY: Flushed = {
+  sent: 0,
+  left: 0,
+  why: "This bundle has no Python, and so no telemetry.",
+};
 
-const BATCH = 50; // records a request: some 2 kB each, far below the collector's 1 MiB
+const BATCH = 50; // records read at a time
+const ENVELOPE = 100; // bytes around the records of a message
 const KEPT = 500; // a collector that is away for days must not fill the visitor's disk
+const FIRST_WAIT_MS = 30_000; // after the second failure in a row, then doubled
+const LONGEST_WAIT_MS = 3_600_000;
+
+/** The outbox of the bundle at `base`. Nothing is opened before its first use. */
+export function outboxOf(base: URL, collector: Collector): Outbox {
+  // two bundles of one origin must not send each other's records
+  const name = `sanderling ${base.pathname}`;
+  const outbox = new Outbox(name, () => openStore(name), postTo(base, collector));
+  self.addEventListener("online", () => outbox.hurry());
+  return outbox;
+}
+
+/** A name for this browser, that says nothing of it: its records can be told from others'. */
+export function visitorName(): string {
+  const random = crypto.getRandomValues(new Uint8Array(6)); // randomUUID wants a secure address
+  return `browser-${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
 
 export class Outbox {
+  #store: Promise<OutboxStore> | null = null;
+  #changes: Promise<unknown> = Promise.resolve(); // of the store, one after the other
   #flushing: Promise<Flushed> | null = null;
+  #stop = new AbortController();
+  #dropped = 0; // records that gave way since the last one that tells of it
+  readonly #refused = new Set<string>(); // by a collector that could not read them; until reload
+  #failures = 0;
+  #notBefore = 0; // on the page's clock, which nobody sets
 
   constructor(
-    private readonly store: OutboxStore,
+    private readonly name: string,
+    private readonly open: () => Promise<OutboxStore>,
     private readonly post: Post,
   ) {}
 
   async add(text: string): Promise<void> {
-    const record = readRecord(JSON.parse(text));
-    await this.store.put(record.id, text);
-    const excess = (await this.store.count()) - KEPT;
-    if (excess > 0) {
-      const oldest = await this.store.oldest(excess);
-      await this.store.remove(oldest.map(([id]) => id));
-    }
+    const { id } = readRecord(JSON.parse(text));
+    await this.#change(async () => {
+      const excess = (await (await this.#opened()).count()) - KEPT + 1;
+      if (excess > 0) await this.#dropOldest(excess);
+      await this.#put(id, text);
+    });
   }
 
   /** Send what waits. Two calls at once share one round, so that nothing goes out twice. */
   flush(): Promise<Flushed> {
-    this.#flushing ??= this.#round().finally(() => {
+    this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = null;
     });
     return this.#flushing;
   }
 
-  async #round(): Promise<Flushed> {
+  /** Forget all that waits, and break off what is under way. */
+  async clear(): Promise<void> {
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    this.#dropped = 0;
+    this.hurry();
+    await this.#change(async () => (await this.#opened()).clear());
+  }
+
+  /** The network is back, or the visitor has just agreed: the next flush need not wait. */
+  hurry(): void {
+    this.#failures = 0;
+    this.#notBefore = 0;
+  }
+
+  async #flush(): Promise<Flushed> {
+    const store = await this.#opened();
+    const { signal } = this.#stop;
     let sent = 0;
+    let why = "";
+    if (performance.now() >= this.#notBefore) {
+      await alone(this.name, async () => {
+        try {
+          for await (const taken of this.#messages(store, signal)) sent += taken;
+        } catch (error) {
+          if (signal.aborted) return;
+          this.#later(error);
+          if (error instanceof Refusal) why = error.why;
+        }
+      });
+    }
+    const left = await store.count();
+    return why ? { sent, left, why } : { sent, left };
+  }
+
+  /** Sends one message after the other; gives how many records each one rid us of. */
+  async *#messages(store: OutboxStore, signal: AbortSignal): AsyncGenerator<number> {
+    let most = BATCH;
     for (;;) {
-      const batch = await this.store.oldest(BATCH);
-      if (batch.length === 0) break;
-      const accepted = await this.#send(batch.map(([, text]) => text));
-      const known = batch.map(([id]) => id).filter((id) => accepted.includes(id));
-      if (known.length === 0) break; // the collector is away or refuses: keep all, try later
-      await this.store.remove(known);
-      sent += known.length;
+      const waiting = await store.oldest(most + this.#refused.size);
+      const batch = fitting(waiting.filter(([id]) => !this.#refused.has(id)).slice(0, most));
+      if (batch.length === 0) return;
+      try {
+        const accepted = await this.post(message(batch), signal);
+        const known = batch.map(([id]) => id).filter((id) => accepted.includes(id));
+        if (known.length === 0) throw new Error("the collector acknowledged nothing");
+        await this.#change(() => store.remove(known));
+        yield known.length;
+        this.hurry();
+        most = BATCH;
+      } catch (error) {
+        if (!(error instanceof Refusal) || !error.unreadable) throw error;
+        // find the record that it cannot read, and pass over it
+        if (batch.length === 1) this.#refused.add(batch[0]?.[0] ?? "");
+        most = Math.max(1, Math.floor(batch.length / 2));
+      }
     }
-    return { sent, left: await this.store.count() };
   }
 
-  async #send(records: readonly string[]): Promise<readonly string[]> {
-    try {
-      // the texts go out as Python wrote them: reading and writing again could only lose
-      return readAcknowledgement(await this.post(`{"schema":1,"records":[${records.join(",")}]}`));
-    } catch {
-      return [];
+  /** Back-off with jitter: visitors of one page must not all return at once. */
+  #later(error: unknown): void {
+    this.#failures += 1;
+    const doubled = this.#failures < 2 ? 0 : FIRST_WAIT_MS * 2 ** (this.#failures - 2);
+    const asked = error instanceof Refusal ? error.waitMs : 0;
+    const wait = Math.min(LONGEST_WAIT_MS, Math.max(doubled * (0.5 + Math.random() / 2), asked));
+    this.#notBefore = performance.now() + wait;
+  }
+
+  /** Keep a record that says how many gave way before it; when the disk is full, more do. */
+  async #put(id: string, text: string): Promise<void> {
+    for (;;) {
+      const store = await this.#opened();
+      try {
+        await store.put(id, this.#dropped ? `{"dropped":${this.#dropped},${text.slice(1)}` : text);
+        this.#dropped = 0;
+        return;
+      } catch (error) {
+        if (store instanceof MemoryStore) throw error;
+        const full = error instanceof DOMException && error.name === "QuotaExceededError";
+        // nothing of ours to give up, or no disk any more: memory is what is left
+        if (!full || !(await this.#dropOldest(BATCH))) {
+          this.#store = Promise.resolve(new MemoryStore());
+        }
+      }
     }
   }
 
-  clear(): Promise<void> {
-    return this.store.clear();
+  /** How many records there were to drop. */
+  async #dropOldest(count: number): Promise<number> {
+    const store = await this.#opened();
+    const oldest = await store.oldest(count);
+    await store.remove(oldest.map(([id]) => id));
+    for (const [, text] of oldest) {
+      const { dropped } = readRecord(JSON.parse(text)).extra;
+      this.#dropped += 1 + (typeof dropped === "number" ? dropped : 0);
+    }
+    return oldest.length;
+  }
+
+  #opened(): Promise<OutboxStore> {
+    this.#store ??= this.open();
+    return this.#store;
+  }
+
+  #change(work: () => Promise<void>): Promise<void> {
+    const turn = this.#changes.then(work);
+    this.#changes = turn.catch(() => {});
+    return turn;
   }
 }
 
-/** Posts to `v1/records` beside the page: the origin that served it, and no other. */
-export function postTo(base: URL): Post {
-  return async (body) => {
-    const answer = await fetch(new URL("v1/records", base), {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body,
-      credentials: "omit",
-      redirect: "error", // a redirect could lead to another host
-    });
-    if (!answer.ok) throw new Error(`the collector answered ${answer.status}`);
-    return answer.json();
-  };
+/** As many of these as a message holds, at least one. */
+function fitting(waiting: readonly Kept[]): readonly Kept[] {
+  let size = ENVELOPE;
+  const end = waiting.findIndex(([, text]) => {
+    size += new TextEncoder().encode(text).length + 1;
+    return size > BODY_LIMIT;
+  });
+  return end < 0 ? waiting : waiting.slice(0, Math.max(1, end));
 }
 
-/** An outbox that the browser keeps over restarts. */
-export class IndexedDbStore implements OutboxStore {
-  private constructor(private readonly database: IDBDatabase) {}
-
-  static async open(name: string): Promise<IndexedDbStore> {
-    const opening = indexedDB.open(name, 1);
-    opening.onupgradeneeded = () =>
-      opening.result.createObjectStore(TABLE, { autoIncrement: true });
-    return new IndexedDbStore(await settled(opening));
-  }
-
-  async put(id: string, text: string): Promise<void> {
-    const table = this.#table("readwrite");
-    await settled(table.add({ id, text }));
-  }
-
-  async oldest(limit: number): Promise<readonly (readonly [string, string])[]> {
-    const table = this.#table("readonly");
-    const rows: unknown[] = await settled(table.getAll(null, limit));
-    return rows.map((row) => {
-      const { id, text } = row as { id: string; text: string }; // what `put` wrote
-      return [id, text] as const;
-    });
-  }
-
-  async remove(ids: readonly string[]): Promise<void> {
-    const table = this.#table("readwrite");
-    const walk = table.openCursor();
-    await new Promise<void>((resolve, reject) => {
-      walk.onerror = () => reject(walk.error);
-      walk.onsuccess = () => {
-        const cursor = walk.result;
-        if (!cursor) return resolve();
-        if (ids.includes(cursor.value.id)) cursor.delete();
-        cursor.continue();
-      };
-    });
-  }
-
-  async count(): Promise<number> {
-    return settled(this.#table("readonly").count());
-  }
-
-  async clear(): Promise<void> {
-    await settled(this.#table("readwrite").clear());
-  }
-
-  #table(mode: IDBTransactionMode): IDBObjectStore {
-    return this.database.transaction(TABLE, mode).objectStore(TABLE);
-  }
+/** The texts go out as Python wrote them; the hour is ours, by which the collector knows our clock. */
+function message(batch: readonly Kept[]): string {
+  const texts = batch.map(([, text]) => text).join(",");
+  return `{"schema":1,"sent":"${new Date().toISOString()}","records":[${texts}]}`;
 }
 
-/** An outbox that ends with the page: for tests, and for browsers without storage. */
-export class MemoryStore implements OutboxStore {
-  readonly #rows = new Map<string, string>();
-
-  async put(id: string, text: string): Promise<void> {
-    this.#rows.set(id, text);
-  }
-
-  async oldest(limit: number): Promise<readonly (readonly [string, string])[]> {
-    return [...this.#rows].slice(0, limit);
-  }
-
-  async remove(ids: readonly string[]): Promise<void> {
-    for (const id of ids) this.#rows.delete(id);
-  }
-
-  async count(): Promise<number> {
-    return this.#rows.size;
-  }
-
-  async clear(): Promise<void> {
-    this.#rows.clear();
-  }
-}
-
-/** The store of `name` that lasts; where the browser denies storage, one that ends with the page. */
-export async function openStore(name: string): Promise<OutboxStore> {
-  try {
-    return await IndexedDbStore.open(name);
-  } catch {
-    return new MemoryStore();
-  }
-}
-
-const TABLE = "records";
-
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+/** Does the work unless another tab of this page is at it. */
+async function alone(name: string, work: () => Promise<void>): Promise<void> {
+  if (!navigator.locks) return work(); // not on plain http: there the collector tells twins apart
+  await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
+    if (lock) await work();
   });
 }

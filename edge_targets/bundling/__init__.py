@@ -1,0 +1,22 @@
+"""A package as a folder of static files, which any web server can offer and any browser runs.
+
+Nothing in it is fetched from elsewhere, every file is in its signed index, and the same input
+gives the same bytes.
+"""
+
+from edge_targets.bundling.index import INDEX, SIGNED, read_index
+from edge_targets.bundling.making import Bundle, Options, Part, bundle
+from edge_targets.bundling.parts import PROVING, WEB, runtime_digest
+
+__all__ = [
+    "INDEX",
+    "PROVING",
+    "SIGNED",
+    "WEB",
+    "Bundle",
+    "Options",
+    "Part",
+    "bundle",
+    "read_index",
+    "runtime_digest",
+]

@@ -1,0 +1,117 @@
+"""One package, built once, gives the same labels on the desktop, a device and in both browsers.
+
+On every test item of every data set there is, for ONNX and TFLite, in float and in int8.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_targets.bundling import Options, bundle
+from edge_targets.catalog.simulator import Simulator
+from edge_targets.places.target import Place
+from edge_targets.runtime.events import QUIET
+from tests.web.driving import BROWSERS, Driven, browsers
+from tests.web.packages import FILES, KEY, SUBJECTS, Packed, packed
+from toolkit.traffic import send
+
+REACH = 1e-6  # how far a probability of a float model may be off
+ASK = """async ({ name, shape }) => {
+  await window.sanderling.ready;
+  // fetched: as JSON the numbers would take longer than the model
+  const data = Array.from(new Float32Array(await (await fetch("items.bin")).arrayBuffer()));
+  return window.sanderling.predict({ [name]: { shape, data } });
+}"""
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Packed]:
+    """Gives `built(subject, file)`: a package, the same one for everyone who asks."""
+    folder, known = tmp_path_factory.mktemp("packages"), dict[tuple[str, str], Packed]()
+
+    def one(subject: str, file: str) -> Packed:
+        if (subject, file) not in known:
+            known[subject, file] = packed(subject, file, folder)
+        return known[subject, file]
+
+    return one
+
+
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Driven]:
+    with browsers() as launch:
+        yield launch(request.param, tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    here = Place("desk", str(tmp_path_factory.mktemp("device")), trusted=(KEY.public,))
+    yield here
+    Simulator().stop(here)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_browser_gives_the_labels_of_the_desktop(
+    subject: str,
+    file: str,
+    browser: Driven,
+    built: Callable[[str, str], Packed],
+    serving: Callable[..., str],
+    web: Path,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    made = built(subject, file)
+    # Python names the answers of one data set, the page itself those of the others
+    options = Options(lite=subject != "digits")
+    bundle(made.path, tmp_path / "page", KEY, [KEY.public], options, web=web)
+    address = serving(tmp_path / "page", [items_route(made.inputs)])
+
+    tab = browser.tab()
+    tab.open(address)
+    [spec] = made.data.signature().inputs
+    found = tab.evaluate(ASK, {"name": spec.name, "shape": made.inputs.shape})
+    complaints = tab.complaints
+    tab.close()
+
+    difference = off(found, made)
+    record_property("difference to the desktop", f"{browser.version}: {difference:.2g}")
+    assert [answer["label"] for answer in found["answers"]] == made.labels
+    assert not made.float32 or difference <= REACH
+    assert complaints == []
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_device_gives_the_labels_of_the_desktop(
+    subject: str, file: str, place: Place, built: Callable[[str, str], Packed]
+) -> None:
+    made = built(subject, file)
+    [spec] = made.data.signature().inputs
+
+    url = Simulator().deploy(made.path, place, QUIET).url
+    name = subject.replace("_", "-")
+    found = send(url, name, spec, made.inputs, QUIET, batch=64)
+
+    assert found.argmax(axis=1).tolist() == made.outputs.argmax(axis=1).tolist()
+    assert not made.float32 or np.abs(found - made.outputs).max() <= REACH
+
+
+def items_route(items: NDArray[np.float32]) -> Any:
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    return Route("/items.bin", lambda _: Response(items.tobytes()))
+
+
+def off(found: Any, made: Packed) -> float:
+    [output] = found["outputs"].values()
+    shares = np.array(output["data"]).reshape(output["shape"])
+    return float(np.abs(shares - made.outputs).max())

@@ -1,0 +1,142 @@
+/**
+ * A model in the page: its bundle is opened in a worker, which answers. People's own pages use
+ * `load` (sanderling.ts); the demo page uses `openModel`, which tells of more.
+ */
+
+import { Client } from "./client";
+import type { Signature, Tensor, Tensors } from "./contract";
+import { toTensors } from "./inputs/convert";
+import type { Answer, EngineChoice, EngineFacts, Prediction, Stage, Started, Trust } from "./messages";
+import { EdgeError } from "./read";
+import type { Flushed } from "./telemetry";
+
+/** What a person gives: tensors by name; or, to a model of one input, one item of its kind. */
+export type Input =
+  | Tensors
+  | readonly number[]
+  | Readonly<Record<string, number | string | null>> // a row of a table by column
+  | ImageBitmapSource
+  | Blob
+  | AudioBuffer;
+
+export type Answered = Answer & {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly latencyMs: number;
+};
+
+/** A model that answers. */
+export interface Model {
+  readonly name: string;
+  readonly version: string;
+  readonly labels: readonly string[];
+  readonly signature: Signature;
+  readonly engine: EngineFacts;
+  readonly trust: Trust;
+  /** Resolves once Python has started: true; or false when the bundle has none, or it failed. */
+  readonly ready: Promise<boolean>;
+  /** The answer to one item. */
+  predict(input: Input): Promise<Answered>;
+  /** The answers to a batch; `count` is false for what no visitor gave. */
+  predictBatch(inputs: Tensors, count?: boolean): Promise<Prediction>;
+  /** The visitor agrees that counts are sent to the bundle's collector, or takes it back. */
+  share(agreed: boolean): Promise<Flushed>;
+  /** Ends the worker and gives its memory back. */
+  close(): void;
+}
+
+export interface Opening {
+  readonly signal?: AbortSignal;
+  readonly engine?: EngineChoice; // of a bundle that brings several
+  readonly onStage?: (stage: Stage, ms: number) => void;
+}
+
+/** Opens the bundle whose folder is `base`; resolves when its engine has answered. */
+export async function openModel(base: URL, options: Opening = {}): Promise<OpenedModel> {
+  options.signal?.throwIfAborted();
+  const client = new Client(startWorker(base), options.onStage ?? (() => {}));
+  const aborted = () => client.close();
+  options.signal?.addEventListener("abort", aborted, { once: true });
+  try {
+    const started = await client.ask("start", { base: base.href, engine: options.engine ?? null });
+    return new OpenedModel(client, started, base);
+  } catch (error) {
+    client.close();
+    options.signal?.throwIfAborted();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener("abort", aborted);
+  }
+}
+
+export class OpenedModel implements Model {
+  readonly ready: Promise<boolean>;
+
+  constructor(
+    readonly client: Client,
+    readonly started: Started,
+    private readonly base: URL,
+  ) {
+    this.ready = client.ask("python", {}).then(
+      ({ ready }) => ready,
+      () => false, // closed before Python came
+    );
+  }
+
+  get name(): string {
+    return this.started.manifest.name;
+  }
+
+  get version(): string {
+    return this.started.manifest.version;
+  }
+
+  get labels(): readonly string[] {
+    return this.signature.labels;
+  }
+
+  get signature(): Signature {
+    return this.started.manifest.signature;
+  }
+
+  get engine(): EngineFacts {
+    return this.started.engine;
+  }
+
+  get trust(): Trust {
+    return this.started.trust;
+  }
+
+  async predict(input: Input): Promise<Answered> {
+    const inputs = await toTensors(input, this.signature);
+    const { answers, outputs, latencyMs } = await this.predictBatch(inputs);
+    return { ...answers[0], outputs, latencyMs };
+  }
+
+  predictBatch(inputs: Tensors, count = true): Promise<Prediction> {
+    return this.client.ask("predict", { inputs, count });
+  }
+
+  share(agreed: boolean): Promise<Flushed> {
+    return this.client.ask("consent", { device: agreed ? deviceName(this.base) : null });
+  }
+
+  close(): void {
+    this.client.close();
+  }
+}
+
+/** A name for this browser, so that its records can be told from others'; new with each page. */
+function deviceName(_base: URL): string {
+  return `browser-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+function startWorker(base: URL): Worker {
+  const address = new URL("worker.js", base);
+  if (address.origin !== location.origin) {
+    throw new EdgeError(
+      `A browser runs no worker of another host: ${address.origin}.`,
+      "Copy the bundle to the host of this page.",
+    );
+  }
+  return new Worker(address, { type: "module" });
+}

@@ -1,0 +1,46 @@
+/** Small helps for building the page by hand. */
+
+type Words<T> = { readonly [K in keyof T]?: T[K] };
+type Tags = HTMLElementTagNameMap;
+
+/** The element of that id; its absence is a mistake in index.html. */
+export function element<T extends HTMLElement = HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found as T;
+}
+
+/** A new element with these properties and children. */
+export function make<K extends keyof Tags>(
+  tag: K,
+  words: Words<Tags[K]> = {},
+  ...children: readonly (Node | string)[]
+): Tags[K] {
+  const made = Object.assign(document.createElement(tag), words);
+  made.append(...children);
+  return made;
+}
+
+export function button(text: string, onClick: () => void, className = ""): HTMLButtonElement {
+  const made = make("button", { type: "button", textContent: text, className });
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+/** Rows of a quiet name and its value, as the window has them. */
+export function facts(rows: Iterable<readonly [string, string]>): HTMLElement {
+  const list = make("dl", { className: "facts" });
+  for (const [name, value] of rows) {
+    const told = make("dd", { textContent: value, dir: "auto" });
+    list.append(make("div", {}, make("dt", { textContent: name, dir: "auto" }), told));
+  }
+  return list;
+}
+
+/** A file for the visitor to keep; nothing leaves the browser. */
+export function download(name: string, content: string, type: string): void {
+  const address = URL.createObjectURL(new Blob([content], { type }));
+  const link = make("a", { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser reads it after the click
+}
