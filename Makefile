@@ -14,7 +14,9 @@ BIN := .venv/bin
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
 # The build renames its finished folder into place, so this file never stands for half a build.
-WEB_SOURCES := $(shell find web \( -name node_modules -o -name test \) -prune -o -type f -print)
+# The runtime is compiled into the browser's Python.
+WEB_SOURCES := $(shell find web \( -name node_modules -o -name test -o -name .brotli \) -prune \
+	-o -type f -print) edge_targets/__init__.py $(shell find edge_targets/runtime -name '*.py')
 WEB_BUILT := edge_targets/_web/index.html
 
 .PHONY: help setup web demo test test-powercut gui check bench screenshots lock clean
@@ -81,6 +83,6 @@ lock: ## Make requirements.lock anew from pyproject.toml
 	@.ci/setup lock
 
 clean: ## Remove all that was made here, .venv and demo/ included
-	@rm -rf .venv demo dist edge_targets/_web web/node_modules
+	@rm -rf .venv demo dist edge_targets/_web web/node_modules web/.brotli
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
 """What goes into a package beside the model: reference profile, golden answers, card."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Abstention, Golden, Manifest, Signature, Tensor
 from edge_targets.runtime.errors import DataError, UnsupportedError
 from edge_targets.runtime.events import Job
-from toolkit.data.dataset import Dataset
+from toolkit.data.dataset import Column, Dataset
 from toolkit.data.sampling import evenly
 from toolkit.evaluation.abstention import abstention_for
 from toolkit.evaluation.metrics import are_classes
@@ -91,7 +92,7 @@ def write_package(
         target=contents.target,
         format=formats[contents.format].engine,  # what a device needs to know of it
         model=model,
-        signature=contents.signature,
+        signature=with_choices(contents.signature, reference.facts.columns),
         tolerance=INT8_TOLERANCE if contents.quantized else FLOAT_TOLERANCE,
         files={},
         lineage=contents.lineage,
@@ -105,6 +106,16 @@ def write_package(
         **({"certificate.json": contents.certificate} if contents.certificate else {}),
     }
     return pack(manifest, members, key, out)
+
+
+def with_choices(signature: Signature, columns: Sequence[Column]) -> Signature:
+    """With the words of categories, which a model has as numbers: a form asks for words."""
+    words = {column.name: list(column.values) for column in columns if column.values}
+    first, *others = signature.inputs
+    if not words or first.columns != tuple(column.name for column in columns):
+        return signature
+    told = replace(first, extra={**first.extra, "choices": words})
+    return replace(signature, inputs=(told, *others))
 
 
 def chosen(runner: Runner, reference: Dataset, risk: float, job: Job) -> Abstention:

@@ -1,4 +1,4 @@
-"""From a proven file to devices and back: package, deploy, bundle, watch, on a workspace."""
+"""From a proven file to devices and back: package, deploy, watch, on a workspace."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge_targets.catalog import targets
-from edge_targets.catalog.browser import bundle as write_bundle
 from edge_targets.package import SigningKey, public_key, signing_key
 from edge_targets.places.target import Place, Target
 from edge_targets.runtime.contract import Profile
@@ -23,9 +22,10 @@ from edge_targets.runtime.events import Job
 from toolkit import secrets, shelf
 from toolkit.certificates import CERTIFICATE, certificate_of
 from toolkit.evaluation.gate import Gate
+from toolkit.formats import formats
 from toolkit.gating import SMALLER, judged, original_of
 from toolkit.packaging import Contents, card, write_package
-from toolkit.results import Bundled, Deployed, Packaged
+from toolkit.results import Deployed, Packaged
 from toolkit.telemetry.store import Store
 from toolkit.watch import Drift, Fleet, check_alpha
 from toolkit.watch import watch as compare
@@ -38,7 +38,7 @@ UNLEARNED = {"package", *SMALLER}  # verbs that keep what a model has learned
 
 def package(
     shelves: Workspace,
-    artifact_name: str,
+    subject: str,
     target_name: str,
     name: str | None,
     serve_as: str | None,
@@ -48,9 +48,9 @@ def package(
     slices: Sequence[str] = (),
     abstain: float | None = None,
 ) -> Packaged:
-    artifact = shelves.get("artifacts", artifact_name)
     target = targets[target_name]
-    name = check_name(name or f"{artifact_name}-{target_name}".replace("_", "-"))
+    artifact = artifact_of(shelves, subject, target)
+    name = check_name(name or f"{artifact.name}-{target_name}".replace("_", "-"))
     refuse_unproven(artifact)
     model = shelves.entry(artifact.parents[0])
     served = check_name(serve_as or model.name)
@@ -59,7 +59,7 @@ def package(
         data = (shelves.get("datasets", reference),)
     if not data:
         raise UnsupportedError(
-            f"{artifact_name} has no data to take a reference profile from.",
+            f"{artifact.name} has no data to take a reference profile from.",
             f"Name one with --reference; or import {model.name} with --data, and build it again.",
         )
     signature = shelf.signature_of(artifact)
@@ -124,6 +124,43 @@ def package(
         verdict,
         next=(goes_on or f"sanderling deploy {name} DEVICE",),
     )
+
+
+def artifact_of(shelves: Workspace, name: str, target: type[Target]) -> Entry:
+    """The artifact of that name; of a model's name, the one that a target runs best.
+
+    Targets name the faster format first. One that was not proven comes after all that were.
+
+    Raises:
+        UnknownNameError: neither an artifact nor a model has that name.
+        UnsupportedError: nothing that the target runs was built of the model.
+    """
+    known = shelves.names("artifacts")
+    if name in known or name not in shelves.names("models"):
+        return shelves.get("artifacts", name)
+    model = shelves.get("models", name)
+    made = [shelves.get("artifacts", one) for one in known]
+    fitting = [
+        entry
+        for entry in made
+        if model.digest in entry.parents and engine_of(entry) in target.formats
+    ]
+    if not fitting:
+        title = next(key for key in targets.names() if targets[key] is target)
+        raise UnsupportedError(
+            f"Nothing that {target.title} runs was built of {name}.",
+            f"sanderling build {name} --target {title}",
+        )
+
+    def rank(entry: Entry) -> tuple[bool, int, bool]:
+        engine, unproven = engine_of(entry), not entry.facts["parity"]["passed"]
+        return unproven, target.formats.index(engine), entry.facts["format"] != engine
+
+    return min(fitting, key=rank)
+
+
+def engine_of(artifact: Entry) -> str:
+    return formats[artifact.facts["format"]].engine
 
 
 def refuse_unproven(artifact: Entry) -> None:
@@ -202,25 +239,6 @@ def others(shelves: Workspace, device: Entry, served: str) -> tuple[Entry, ...]:
     return tuple(packed for packed in known if packed.facts.get("served_as") != served)
 
 
-def bundle(shelves: Workspace, package_name: str, directory: Path, job: Job) -> Bundled:
-    packed = shelves.get("packages", package_name)
-    if packed.facts["target"] != "browser":
-        raise UnsupportedError(
-            f"{package_name} is for {packed.facts['target']}.",
-            "Package the ONNX artifact again with --target browser.",
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        file = package_file(shelves, packed, folder)
-        key = public_key(signing_key_of(shelves))
-        done = write_bundle(file, directory, (key,), job)
-    return Bundled(
-        str(done.directory),
-        done.files,
-        done.size_bytes,
-        next=(f"sanderling serve {directory}",),
-    )
-
-
 def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -> Drift:
     check_alpha(alpha)
     if not 0 < hours <= MAX_HOURS:
@@ -250,8 +268,9 @@ def watch(shelves: Workspace, name: str, hours: float, alpha: float, job: Job) -
     if strange:
         note = f"Of versions without a package here, not compared: {', '.join(strange)}."
         report = replace(report, note=f"{report.note} {note}".strip())
+    told = [store.feedback(model, since).sentence for model in served]
     job.step("compare profiles", 2, 2)
-    return report
+    return replace(report, feedback=" ".join(sentence for sentence in told if sentence))
 
 
 Packages = dict[tuple[str, str], Entry]  # by served name and version

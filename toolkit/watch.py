@@ -72,6 +72,7 @@ class Drift(Result):
         alpha: chance of any false alarm in the whole report, for independent items.
         comparisons: that were made; they share `alpha`.
         note: why nothing could be compared.
+        feedback: what visitors of the browser page said of the answers, in a line.
     """
 
     model: str
@@ -80,6 +81,7 @@ class Drift(Result):
     alpha: float
     comparisons: int
     note: str = ""
+    feedback: str = ""
 
     @property
     def ok(self) -> bool:

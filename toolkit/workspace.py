@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_targets.package import KEY_FILE
 from edge_targets.runtime.contract import Wire, texts
 from edge_targets.runtime.durable import replace_file, storing, sync_folder
 from edge_targets.runtime.errors import (
@@ -290,7 +291,7 @@ class Workspace:
 
     @property
     def key_file(self) -> Path:
-        return self.root / "keys" / "signing_key.pem"
+        return self.root / "keys" / KEY_FILE
 
     @property
     def telemetry(self) -> Path:

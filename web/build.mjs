@@ -3,18 +3,16 @@
 // lose their workers, and a reader can compare them with what those projects publish.
 
 import { existsSync } from "node:fs";
-import { appendFile, cp, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { writeLicences } from "./licences.mjs";
 import { press } from "./press.mjs";
 import { litert, ort, PARTS, pyodide, readJson, versions } from "./sources.mjs";
 import { runtimeDigest, writeStdlib } from "./stdlib.mjs";
 
 const here = import.meta.dirname;
-const target = resolve(
-  process.env.SANDERLING_WEB_OUT ?? join(here, "..", "edge_targets", "_web"),
-);
+const target = resolve(process.env.SANDERLING_WEB_OUT ?? join(here, "..", "edge_targets", "_web"));
 const fresh = `${target}.new`; // takes the place of the target once it is whole
 const source = (name) => join(here, "src", name);
 
@@ -41,6 +39,7 @@ const COMMON = {
   target: ["es2023"],
   minify: true,
   legalComments: "none",
+  drop: ["console"], // libraries tell of their start there, and a page's visitors cannot read it
   define: {
     BUILT_WITH: JSON.stringify(found),
     // Pyodide wants a lock; ours names no package, so there is nothing it could fetch
@@ -63,9 +62,13 @@ async function buildModules() {
       asTheyAre({
         pyodide: "./pyodide.mjs",
         "onnxruntime-web/wasm": "./ort/ort.wasm.min.mjs",
+        "onnxruntime-web/jspi": "./ort-gpu/ort.jspi.min.mjs",
       }),
     ],
   });
+  // a worklet shares nothing with the page, and its scope has no chunks
+  const recorder = { in: source("inputs/recorder.ts"), out: "recorder" };
+  await build({ ...COMMON, entryPoints: [recorder], outdir: fresh });
   if (existsSync(source("sw.ts"))) {
     // a service worker is one classic script: the browser compares it byte by byte
     const one = { entryPoints: [source("sw.ts")], outdir: fresh, format: "iife" };
@@ -79,7 +82,12 @@ async function buildProving() {
     ...COMMON,
     entryPoints: [source("proving.ts")],
     outdir: join(fresh, "proving"),
-    plugins: [asTheyAre({ "onnxruntime-web/wasm": "../engines/ort/ort.wasm.min.mjs" })],
+    plugins: [
+      asTheyAre({
+        "onnxruntime-web/wasm": "../engines/ort/ort.wasm.min.mjs",
+        "onnxruntime-web/jspi": "../engines/ort-gpu/ort.jspi.min.mjs",
+      }),
+    ],
   });
   await cp(source("proving.html"), join(fresh, "proving", "index.html"));
 }
@@ -95,19 +103,25 @@ async function copyLibraries() {
     await copy(join(ort, "dist"), names, `engines/${folder}`);
   }
   for (const [folder, build] of Object.entries(PARTS.litert)) {
-    await copy(join(litert, "wasm"), [`${build}.js`, `${build}.wasm`], `engines/${folder}`);
-    // a module worker imports it; as published it is a script
-    await appendFile(
-      join(fresh, "engines", folder, `${build}.js`),
-      "\nexport default ModuleFactory;\n",
-    );
+    await copy(join(litert, "wasm"), [`${build}.wasm`], `engines/${folder}`);
+    // a module worker imports its loader, which is published as a script
+    const script = await readFile(join(litert, "wasm", `${build}.js`), "utf8");
+    const module = await transform(`${script}\nexport default ModuleFactory;`, { minify: true });
+    await writeFile(join(fresh, "engines", folder, `${build}.mjs`), module.code);
   }
+  // each of its threads is a worker of the other kind, which runs the script
+  await copy(
+    join(litert, "wasm"),
+    [`${PARTS.litert["litert-threads"]}.js`],
+    "engines/litert-threads",
+  );
 }
 
 async function copyPage() {
-  for (const name of ["index.html", "page.css", "sanderling.d.ts"]) {
+  for (const name of ["index.html", "sanderling.d.ts"]) {
     if (existsSync(source(name))) await cp(source(name), join(fresh, name));
   }
+  await build({ ...COMMON, entryPoints: [source("page.css")], outdir: fresh }); // one with inputs.css
 }
 
 /** What belongs together, and is left out together; what no part names belongs to the page. */

@@ -39,7 +39,7 @@ function partsOf(versions) {
         ...["engines/litert-gpu/", "engines/litert-threads/"],
       ],
       ...{ text: "licences/Apache-2.0.txt", source: "https://github.com/google-ai-edge/LiteRT" },
-      changes: "its loader exports itself, so that module workers can import it",
+      changes: "its loader is minified and exports itself, so that module workers can import it",
     },
     {
       ...{ name: "Emscripten", version: "as in Pyodide and the engines", licence: "MIT" },

@@ -5,13 +5,14 @@ gives the same bytes.
 """
 
 from edge_targets.bundling.index import INDEX, SIGNED, read_index
-from edge_targets.bundling.making import Bundle, Options, Part, bundle
+from edge_targets.bundling.making import USUAL, Bundle, Options, Part, bundle
 from edge_targets.bundling.parts import PROVING, WEB, runtime_digest
 
 __all__ = [
     "INDEX",
     "PROVING",
     "SIGNED",
+    "USUAL",
     "WEB",
     "Bundle",
     "Options",

@@ -13,6 +13,7 @@ ENCODINGS = {".br": "br", ".gz": "gzip"}  # the better first; as HTTP calls them
 WORTH = 256  # bytes: less is one network packet in any case
 PACKED = (".br", ".gz", ".png", ".jpg", ".webp")
 BEST, QUICK = 11, 9  # of brotli's qualities; 11 takes a second for each megabyte
+GZIP = 6  # of 9: a third of the time for 0.5 % more bytes, for hosts that know no brotli
 LARGE = 16 << 20  # bytes: from here on 9, which takes a fifth of the time for 2 % more bytes
 CHUNK = 1 << 20  # bytes between two looks at whether the job was cancelled
 
@@ -59,7 +60,7 @@ def same(file: Path, data: bytes) -> bool:
 
 def compressed(data: bytes, suffix: str, job: Job) -> bytes:
     if suffix == ".gz":
-        return gzip.compress(data, 9, mtime=0)  # else no two runs gave the same bytes
+        return gzip.compress(data, GZIP, mtime=0)  # else no two runs gave the same bytes
     return b"".join(_brotli(data, job))
 
 

@@ -70,14 +70,14 @@ What is in this folder is listed in bundle.json with its sha256, and signed in b
 """
 
 
-def connecting(collector: str) -> str:
+def connecting(*collectors: str) -> str:
     """Whom the page may talk to, in the words of a policy."""
-    return f"{CONNECT} {collector}" if collector else CONNECT
+    return " ".join([CONNECT, *collectors])
 
 
-def headers(collector: str = "") -> Mapping[str, str]:
-    """What every answer says; `collector` is the origin that telemetry goes to, if another."""
-    policy = POLICY.replace(CONNECT, connecting(collector))
+def headers(*collectors: str) -> Mapping[str, str]:
+    """What every answer says; telemetry may go to these origins beside its own."""
+    policy = POLICY.replace(CONNECT, connecting(*collectors))
     return {**HEADERS, "content-security-policy": policy}
 
 
@@ -102,9 +102,9 @@ def origin_of(address: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def snippets(collector: str = "") -> Mapping[str, str]:
+def snippets(*collectors: str) -> Mapping[str, str]:
     """For each usual host, what its configuration needs, by the name of the file."""
-    said = {name.title(): text for name, text in headers(collector).items()}
+    said = {name.title(): text for name, text in headers(*collectors).items()}
     return {
         "nginx.conf": _nginx(said),
         "apache.conf": _apache(said),

@@ -29,11 +29,14 @@ README = "README.txt"
 AFTER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{0,200}")
 MAX_NOTICE = 500  # characters: it is a line on the page
-PARTS = {  # by where a path begins, what it is told as
-    "engines/": "engine",
-    "python/wheels/": "packages",
-    "python/": "Python",
-    f"{PACKAGE}/": "model",
+OTHERS = "other engines"  # than the first one: of all of them a browser runs one
+PARTS = {  # by how a path begins, what it is told as
+    r"engines/\w+-": OTHERS,
+    r"engines/": "engine",
+    r"python/wheels/": "packages",
+    r"python/": "Python",
+    rf"{PACKAGE}/": "model",
+    r"": "page",
 }
 UNFETCHED = (f"{TEXTS}/", LICENCES, "sanderling.d.ts")  # of no use to a page that answers
 
@@ -64,7 +67,7 @@ class Options:
         """Raises UsageError: an option that cannot be, or not with the others."""
         if self.lite and (self.wheels or self.after):
             raise UsageError(
-                "Without Python no Python of yours can run.", "Leave out --lite, or the others."
+                "Without Python no code of yours can run.", "Leave out --lite, or the others."
             )
         if self.after and not AFTER.fullmatch(self.after):
             raise UsageError(
@@ -80,8 +83,12 @@ class Options:
             hosting.origin_of(self.collector)
 
     @property
-    def origin(self) -> str:
-        return hosting.origin_of(self.collector) if self.collector else ""
+    def origins(self) -> tuple[str, ...]:
+        """That the page may send to beside its own."""
+        return (hosting.origin_of(self.collector),) if self.collector else ()
+
+
+USUAL = Options()
 
 
 @dataclass(frozen=True)
@@ -111,13 +118,18 @@ class Bundle:
         """Bytes on the wire by part."""
         return {part.name: part.sent_bytes for part in self.parts}
 
+    @property
+    def sent_bytes(self) -> int:
+        """On the wire before a page is ready, with the engine that it begins with."""
+        return sum(part.sent_bytes for part in self.parts if part.name != OTHERS)
+
 
 def bundle(
     package: Path,
     folder: Path,
     key: SigningKey,
     trusted: Collection[str],
-    options: Options = Options(),
+    options: Options = USUAL,
     job: Job = QUIET,
     web: Path = WEB,
 ) -> Bundle:
@@ -179,7 +191,7 @@ class Maker:
         self._copy()
         more = write_wheels(self.fresh, self.wheels, Python(self.parts.lock))
         write_licences(self.fresh, self._names(), self.parts.folder, more)
-        write_page(self.fresh, self.options.origin)
+        write_page(self.fresh, self.options.origins)
         facts = self._hashed()
         packed = write_beside(self.fresh, list(facts), self.parts.folder, self.job)
         self._write_hosting()
@@ -241,7 +253,7 @@ class Maker:
 
     def _write_hosting(self) -> None:
         (self.fresh / HEADERS).mkdir()
-        for name, text in hosting.snippets(self.options.origin).items():
+        for name, text in hosting.snippets(*self.options.origins).items():
             (self.fresh / HEADERS / name).write_text(text)
         told = hosting.README.format(
             model=self.manifest.name,
@@ -256,7 +268,7 @@ def told_by_part(sizes: Mapping[str, int], packed: Mapping[str, int]) -> tuple[P
     found: dict[str, list[str]] = {}
     for name in sizes:
         if not name.startswith(UNFETCHED):
-            part = next((part for start, part in PARTS.items() if name.startswith(start)), "page")
+            part = next(part for start, part in PARTS.items() if re.match(start, name))
             found.setdefault(part, []).append(name)
     parts = [
         Part(

@@ -24,8 +24,12 @@ def check_replaceable(folder: Path) -> None:
         OSError: the folder may not be read.
         StorageError: it holds something else.
     """
-    if not os.path.lexists(folder):
-        return
+    if os.path.lexists(folder):
+        with _held(folder.parent):  # or its index might be of one bundle and its files of the next
+            _check(folder)
+
+
+def _check(folder: Path) -> None:
     ours = names_in(read_index(folder))
     for name in _files_in(folder):
         if name not in ours:
@@ -48,8 +52,8 @@ def replaced(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         with _held(folder.parent):
-            check_replaceable(folder)  # somebody may have put a file there in the meantime
-            if folder.exists():
+            if os.path.lexists(folder):
+                _check(folder)  # somebody may have put a file there in the meantime
                 folder.rename(work / "old")
             fresh.rename(folder)
             sync_folder(folder.parent)

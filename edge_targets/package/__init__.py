@@ -29,12 +29,20 @@ from edge_targets.package.archive import (
     directory,
     scan,
 )
-from edge_targets.package.keys import SigningKey, key_id, public_key, signed_by, signing_key
+from edge_targets.package.keys import (
+    KEY_FILE,
+    SigningKey,
+    key_id,
+    public_key,
+    signed_by,
+    signing_key,
+)
 from edge_targets.runtime.contract import FileFact, Manifest
 from edge_targets.runtime.durable import replace_file, storing, sync_folder
 from edge_targets.runtime.errors import IntegrityError
 
 __all__ = [
+    "KEY_FILE",
     "MAX_FILE",
     "SigningKey",
     "key_id",

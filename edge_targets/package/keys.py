@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_targets.runtime.durable import storing, sync_folder
 from edge_targets.runtime.errors import IntegrityError, StorageError
 
+KEY_FILE = "signing_key.pem"  # in the folder of a workspace's keys
 MAX_PEM = 4 << 10  # bytes: an ed25519 key takes 119
 
 

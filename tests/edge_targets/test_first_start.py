@@ -20,6 +20,7 @@ from edge_targets.flashing.cloud_init import cloud_init
 from edge_targets.flashing.fat import Fat
 from edge_targets.flashing.first_boot import FirstBoot, Wifi, hash_password
 from edge_targets.flashing.flash import flash
+from edge_targets.flashing.image import Written
 from edge_targets.flashing.systems import PYTHONS
 from edge_targets.flashing.table import read_table
 from edge_targets.package import public_key
@@ -54,11 +55,9 @@ def board(tmp_path: Path) -> Board:
     return Board(tmp_path / "card.img", "ada", key)
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_a_flashed_card_becomes_a_serving_device(
-    tmp_path: Path, board: Board, build: Build, suite: str
-) -> None:
-    payload = tmp_path / "sanderling"
+def write_card(board: Board, folder: Path, build: Build, suite: str) -> Written:
+    """A card that makes a board the device kitchen-1, serving `tiny`."""
+    payload = folder / "sanderling"
     settings = Settings(device="kitchen-1", target=TARGET)
     try:
         write_payload(
@@ -82,8 +81,14 @@ def test_a_flashed_card_becomes_a_serving_device(
         timezone="Europe/Berlin",
         keyboard="de",
     )
+    return flash(pi_os(suite), board.card, payload, first, QUIET)
 
-    written = flash(pi_os(suite), board.card, payload, first, QUIET)
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_a_flashed_card_becomes_a_serving_device(
+    tmp_path: Path, board: Board, build: Build, suite: str
+) -> None:
+    written = write_card(board, tmp_path, build, suite)
 
     assert written.system == suite
     if suite == "bookworm":  # its first start only sets up the system, and starts again
@@ -114,6 +119,24 @@ def test_a_flashed_card_becomes_a_serving_device(
     if suite == "trixie":
         [text] = board.boot_files(tmp_path, "user-data")
         assert text.read_text() == "#cloud-config\n"
+
+
+def test_a_first_start_that_loses_its_power_goes_on_at_the_next(
+    tmp_path: Path, board: Board, build: Build
+) -> None:
+    write_card(board, tmp_path, build, "trixie")
+
+    with board.powered():
+        board.ask("sudo grep -q . /var/log/sanderling-enrol.log", SERVING_S)  # it has begun
+        enrolled = board.ask("test -e /var/lib/sanderling-enrolled; echo $?", 60)
+    with board.powered():
+        board.ask("test -e /var/lib/sanderling-enrolled", SERVING_S)
+        status = board.ask(f'python3 -c "{ASK}" v1/status', SERVING_S)
+        told = board.ask("cat /etc/hostname; id -un; sudo -n id -un", 60)
+
+    assert enrolled.strip() == "1"  # it was cut before the end
+    assert [model["name"] for model in json.loads(status)["models"]] == ["tiny"]
+    assert told.split() == ["kitchen-1", "ada", "root"]
 
 
 def test_cloud_init_itself_finds_nothing_wrong_with_our_files(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from edge_targets.catalog.browser import WEB
+from edge_targets.bundling import WEB
 from gui.session import PROGRAM
 from gui.window import Window
 from toolkit import api

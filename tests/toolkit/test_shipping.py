@@ -95,6 +95,24 @@ def test_a_device_that_drifts_on_an_older_version_is_seen(
     assert found.comparisons == len(found.rows)
 
 
+def test_what_visitors_said_of_the_answers_is_told_in_a_line(
+    workspace: Workspace, report: Report
+) -> None:
+    packed(workspace, model(workspace, "reader", "train"), "1")
+    report("browser-1", "1")
+    quiet = watch(workspace, "reader")
+    now = datetime.now(UTC).isoformat()
+    said = Record(
+        "said", "browser-1", "digits", "1", now, now, 0, {}, Sketch([1.0]), {"7": {"1": 3}}
+    )
+    Store(workspace.telemetry).append([said])
+
+    found = watch(workspace, "reader")
+
+    assert quiet.feedback == ""
+    assert found.feedback == ("1 visitor said 3 of 400 answers were wrong: 7 is 1 (3 times).")
+
+
 def test_a_name_means_the_model_and_what_was_compressed_from_it_but_not_its_successor(
     workspace: Workspace,
 ) -> None:

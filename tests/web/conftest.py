@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_targets.catalog.browser import WEB, bundle
+from edge_targets.bundling import WEB, bundle
 from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.errors import Cancelled
-from edge_targets.runtime.events import Job
+from edge_targets.runtime.events import QUIET, Job
 from edge_targets.runtime.profiler import features
 from edge_targets.runtime.sketch import Sketch
 from toolkit import doctor
 from toolkit.browser import FLAGS
+from toolkit.formats import formats
+from toolkit.inference import Runner
 from toolkit.serving import bundle_app, run_app
 
 if TYPE_CHECKING:
@@ -100,11 +102,25 @@ def tensor(values: NDArray[Any]) -> Tensor:
 @pytest.fixture(scope="session")
 def package(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("package") / "digits.sndl"
-    seen = features(
-        SIGNATURE,
-        {"image": tensor(digits.train[:300])},
-        {"probabilities": tensor(digits.answers(digits.train[:300]))},
-    )
+    return packed(digits, "onnx", digits.model, path)
+
+
+@pytest.fixture(scope="session")
+def tflite(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model as a package for the other engine."""
+    data = formats["tflite"]().build(digits.model, SIGNATURE, QUIET).data
+    return packed(digits, "tflite", data, tmp_path_factory.mktemp("package") / "twin.sndl")
+
+
+def packed(digits: Digits, form: str, model: bytes, path: Path) -> Path:
+    """A package of a file of the digits' model, as that file answers here."""
+
+    def answers(images: NDArray[np.float32]) -> Tensor:
+        runner = Runner(model, form, SIGNATURE)
+        return tensor(runner.outputs(images, QUIET)["probabilities"])
+
+    few = digits.train[:300]
+    seen = features(SIGNATURE, {"image": tensor(few)}, {"probabilities": answers(few)})
     edges = {name: np.quantile(values, np.arange(0.1, 1, 0.1)) for name, values in seen.items()}
     # scans hold whole numbers, drawings do not: edges between the whole numbers suit both
     edges["image"], edges["label"] = np.arange(0.5, 16), np.arange(0.5, 9)
@@ -112,19 +128,20 @@ def package(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, values in seen.items():
         reference[name].add(values)
     first = np.stack([digits.test[digits.truth == label][0] for label in range(10)])
-    golden = Golden({"image": tensor(first)}, {"probabilities": tensor(digits.answers(first))})
+    golden = Golden({"image": tensor(first)}, {"probabilities": answers(first)})
+    file = f"model{formats[form].suffix}"
     members = {
         "card.md": b"# digits\n",
         "golden.json": golden.dump().encode(),
-        "model.onnx": digits.model,
+        file: model,
         "profile.json": Profile(300, reference).dump().encode(),
     }
     manifest = Manifest(
         name="digits",
         version="0123456789ab",
         target="browser",
-        format="onnx",
-        model="model.onnx",
+        format=form,
+        model=file,
         signature=SIGNATURE,
         tolerance=1e-5,
         files={},
@@ -135,7 +152,7 @@ def package(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def web() -> Path:
-    if not (WEB / "index.html").is_file():
+    if not (WEB / "parts.json").is_file():
         pytest.skip("the browser files are not built: make web")
     return WEB
 
@@ -143,7 +160,7 @@ def web() -> Path:
 @pytest.fixture(scope="session")
 def bundled(package: Path, web: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "digits"
-    bundle(package, folder, [KEY.public])
+    bundle(package, folder, KEY, [KEY.public])
     return folder
 
 

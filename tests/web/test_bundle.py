@@ -1,36 +1,106 @@
 """A bundle on disk: what is in it, and what happens when it cannot be made."""
 
+import base64
 import contextlib
+import gzip
 import hashlib
-import io
 import json
+import re
 import subprocess
 import sys
-import zipfile
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge_targets.bundling import Options, bundle, runtime_digest
 from edge_targets.catalog import targets
-from edge_targets.catalog.browser import ROOT, bundle, runtime_archive
-from edge_targets.package import SigningKey, pack, unpack
+from edge_targets.package import KEY_FILE, SigningKey, pack, signature_of, signing_key, unpack
 from edge_targets.places.target import Place
 from edge_targets.runtime.contract import Manifest
-from edge_targets.runtime.errors import Cancelled, IntegrityError, StorageError, UnsupportedError
+from edge_targets.runtime.errors import (
+    Cancelled,
+    DeviceError,
+    IntegrityError,
+    StorageError,
+    UnsupportedError,
+    UsageError,
+)
 from edge_targets.runtime.events import Event, Job
 
 KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 
+INDEX_HTML = """<!doctype html>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; connect-src 'self'" />
+<!-- head -->
+<link rel="stylesheet" href="page.css" />
+<script type="module" src="page.js"></script>
+"""
+FILES = {
+    "page": {
+        "index.html": INDEX_HTML,
+        "page.css": "body { color: black }\n" * 40,
+        "page.js": 'import { a } from "./chunks/a.js"; import("./chunks/later.js"); a();\n' * 9,
+        "worker.js": 'import "./chunks/worker.js";\n',
+        "sanderling.js": "export {};\n",
+        "sanderling.d.ts": "export {};\n",
+        "sw.js": "self;\n",
+        "chunks/a.js": 'import"./b.js";export const a=()=>{};\n',
+        "chunks/b.js": "export {};\n",
+        "chunks/later.js": "export {};\n",
+        "chunks/worker.js": "export {};\n",
+    },
+    "ort": {"engines/ort.js": "export {};\n", "engines/ort/ort.wasm": "\0asm" * 500},
+    "ort-gpu": {"engines/ort-gpu/ort.wasm": "\0asm" * 700},
+    "litert": {"engines/litert.js": "export {};\n", "engines/litert/lite.wasm": "\0asm" * 400},
+    "litert-compat": {"engines/litert-compat/lite.wasm": "\0asm" * 300},
+    "litert-threads": {"engines/litert-threads/lite.wasm": "\0asm" * 300},
+    "python": {"python/python.js": "export {};\n", "python/pyodide.asm.wasm": "\0asm" * 900},
+}
+PARTS = [
+    {"name": "Sanderling", "licence": "Apache-2.0", "files": ["page.js", "chunks/"],
+     "text": "licences/Apache-2.0.txt"},
+    {"name": "ONNX Runtime Web", "licence": "MIT", "files": ["engines/ort/"],
+     "text": "licences/MIT.txt"},
+    {"name": "LiteRT.js", "licence": "Apache-2.0", "files": ["engines/litert/"],
+     "text": "licences/Apache-2.0.txt"},
+    {"name": "CPython", "licence": "PSF-2.0", "files": ["python/pyodide.asm.wasm"],
+     "text": "licences/PSF-2.0.txt"},
+]  # fmt: skip
+LOCK = {"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3",
+        "python": "3.14.2"}  # fmt: skip
+
+
+def write(folder: Path, name: str, text: str | bytes) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """Stands for the built files where only their copying is looked at."""
+    """Stands for the built files where only what is made of them is looked at."""
     made = tmp_path / "built"
-    (made / "ort").mkdir(parents=True)
-    (made / "index.html").write_text("<!doctype html>")
-    (made / "ort" / "engine.wasm").write_bytes(b"\0asm")
+    for files in FILES.values():
+        for name, text in files.items():
+            write(made, name, text)
+    write(made, "python/pyodide.asm.wasm.br", b"as brotli has it")
+    write(made, "proving/index.html", "<!doctype html>")
+    for name in ("Apache-2.0", "MIT", "PSF-2.0"):
+        write(made, f"licences/{name}.txt", f"{name}: as is, without warranty.\n" * 20)
+    write(made, "licences.json", json.dumps({"schema": 1, "parts": PARTS}))
+    versions = {"sanderling": "0.5.0", "pyodide": "314.0.7", "python": "3.14.2"}
+    index = {"schema": 1, "versions": versions, "lock": LOCK, "runtime": runtime_digest(),
+             "parts": {part: list(files) for part, files in FILES.items()}}  # fmt: skip
+    write(made, "parts.json", json.dumps(index))
     return made
+
+
+def index_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
+    return found
 
 
 def digest_of(folder: Path) -> dict[str, str]:
@@ -42,61 +112,287 @@ def digest_of(folder: Path) -> dict[str, str]:
 
 
 def test_the_index_names_every_file(package: Path, page: Path, tmp_path: Path) -> None:
-    made = bundle(package, tmp_path / "out", [KEY.public], web=page)
+    made = bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
 
-    index = json.loads((made.directory / "bundle.json").read_text())
-    found = digest_of(made.directory)
-    del found["bundle.json"]
-    assert {name: fact["sha256"] for name, fact in index["files"].items()} == found
-    assert {"index.html", "ort/engine.wasm", "runtime.zip", "package/model.onnx"} <= set(found)
+    index, found = index_of(made.directory), digest_of(made.directory)
     sizes = [path.stat().st_size for path in made.directory.rglob("*") if path.is_file()]
     assert (made.files, made.size_bytes) == (len(sizes), sum(sizes))
+    named = {name: fact["sha256"] for name, fact in index["files"].items()}
+    assert named.items() <= found.items()
+    assert set(found) - set(named) == {"bundle.json", "bundle.sig", *index["beside"]}
+    assert {"index.html", "worker.js", "engines/ort/ort.wasm", "package/model.onnx"} <= set(named)
+    assert {"README.txt", "headers/nginx.conf", "page.js.br", "bundle.json.gz"} <= set(
+        index["beside"]
+    )
+
+
+def test_the_index_says_what_the_page_needs_to_know(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    told = Options(collector="https://fleet.example/in/", token="t0k-en", notice="May we count?")
+
+    bundle(package, tmp_path / "out", KEY, [KEY.public], told, web=page)
+
+    index = index_of(tmp_path / "out")
+    del index["files"], index["beside"]
+    assert index == {
+        "schema": 1,
+        "model": "digits",
+        "version": "0123456789ab",
+        "sanderling": "0.5.0",
+        "engine": "ort",
+        "accelerate": False,
+        "python": {"version": "3.14.2", "after": "", "packages": []},
+        "telemetry": {
+            "url": "https://fleet.example/in/v1/records",
+            "token": "t0k-en",
+            "notice": "May we count?",
+        },
+        "key": KEY.public,
+        "licences": "licences.json",
+    }
+
+
+def test_the_index_is_signed_and_its_text_is_canonical(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+    text = (tmp_path / "out" / "bundle.json").read_bytes()
+    assert (tmp_path / "out" / "bundle.sig").read_bytes() == signature_of(KEY, text)
+    assert text.decode() == json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "engines", "python"),
+    [
+        ("onnx", Options(), {"ort"}, True),
+        ("onnx", Options(lite=True), {"ort"}, False),
+        ("onnx", Options(accelerate=True), {"ort", "ort-gpu"}, True),
+        ("tflite", Options(), {"litert", "litert-compat"}, True),
+        (
+            "tflite",
+            Options(lite=True, accelerate=True),
+            {"litert", "litert-compat", "litert-threads"},
+            False,
+        ),
+    ],
+)
+def test_a_bundle_holds_the_engine_of_its_format_and_what_was_asked_for(
+    form: str,
+    options: Options,
+    engines: set[str],
+    python: bool,
+    page: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    package = request.getfixturevalue({"onnx": "package", "tflite": "tflite"}[form])
+
+    made = bundle(package, tmp_path / "out", KEY, [KEY.public], options, web=page)
+
+    index, out = index_of(tmp_path / "out"), tmp_path / "out"
+    assert {path.name for path in (out / "engines").iterdir() if path.is_dir()} == engines
+    assert (out / "python").is_dir() == python == (index["python"] is not None)
+    assert not (out / "proving").exists()
+    assert f"package/model.{form}" in index["files"]
+    assert ("Python" in made.sent, "other engines" in made.sent) == (python, len(engines) > 1)
+
+
+def test_only_the_licences_of_what_is_there_are_told(
+    tflite: Path, page: Path, tmp_path: Path
+) -> None:
+    bundle(tflite, tmp_path / "out", KEY, [KEY.public], Options(lite=True), web=page)
+
+    parts = json.loads((tmp_path / "out" / "licences.json").read_text())["parts"]
+    texts = {path.name for path in (tmp_path / "out" / "licences").glob("*.txt")}
+    assert [part["name"] for part in parts] == ["Sanderling", "LiteRT.js"]
+    assert texts == {"Apache-2.0.txt"}
+
+
+def sri(file: Path) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()
+
+
+def test_the_page_says_which_bytes_it_takes_of_all_that_it_can_import(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+    out = tmp_path / "out"
+    text = (out / "index.html").read_text()
+    found = dict(re.findall(r'(?:src|href)="([^"]+)" integrity="([^"]+)"', text))
+    assert found == {
+        name: sri(out / name)
+        for name in ("page.js", "page.css", "chunks/a.js", "chunks/b.js", "chunks/later.js")
+    }
+    assert text.count('rel="modulepreload"') == 3
+    [later] = [line for line in text.splitlines() if "chunks/later.js" in line]
+    assert 'fetchpriority="low"' in later
+    assert text.count("fetchpriority") == 1
+
+
+def test_the_page_may_send_to_its_collector_and_to_nobody_else(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    told = Options(collector="https://fleet.example:8443/in")
+
+    bundle(package, tmp_path / "out", KEY, [KEY.public], told, web=page)
+
+    allowed = "connect-src 'self' https://fleet.example:8443"
+    out = tmp_path / "out"
+    for name in ("index.html", *(f"headers/{path.name}" for path in (out / "headers").iterdir())):
+        assert allowed in (out / name).read_text(), name
+
+
+def test_what_is_worth_it_lies_there_compressed(package: Path, page: Path, tmp_path: Path) -> None:
+    import brotli
+
+    bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+    out = tmp_path / "out"
+    for name in ("index.html", "bundle.json", "package/manifest.json"):
+        assert brotli.decompress((out / f"{name}.br").read_bytes()) == (out / name).read_bytes()
+    for name in ("page.js", "python/pyodide.asm.wasm", "bundle.json"):
+        assert gzip.decompress((out / f"{name}.gz").read_bytes()) == (out / name).read_bytes()
+    assert (out / "python/pyodide.asm.wasm.br").read_bytes() == b"as brotli has it"
+    for name in index_of(out)["beside"]:
+        if name.endswith((".br", ".gz")):
+            assert (out / name).stat().st_size < (out / name[:-3]).stat().st_size
+    assert not list(out.rglob("*.br.*")) + list(out.rglob("*.gz.*"))
+    assert not (out / "worker.js.br").exists()  # a packet holds it as it is
+
+
+def test_a_ready_copy_of_other_bytes_is_not_taken(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    import brotli
+
+    write(page, "index.html.br", b"of what was built, which is not what the bundle has")
+
+    bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+    out = tmp_path / "out"
+    packed = (out / "index.html.br").read_bytes()
+    assert brotli.decompress(packed) == (out / "index.html").read_bytes()
+
+
+def test_the_bytes_on_the_wire_are_told_by_part(tflite: Path, page: Path, tmp_path: Path) -> None:
+    made = bundle(tflite, tmp_path / "out", KEY, [KEY.public], Options(accelerate=True), web=page)
+
+    out = tmp_path / "out"
+
+    def sent(*names: str) -> int:
+        """As a host that compresses sends them."""
+        both = [(out / f"{name}.br", out / name) for name in names]
+        return sum(min(p.stat().st_size for p in pair if p.exists()) for pair in both)
+
+    assert made.sent["engine"] == sent("engines/litert.js", "engines/litert/lite.wasm")
+    assert made.sent["Python"] == sent("python/python.js", "python/pyodide.asm.wasm")
+    others = ("engines/litert-compat/lite.wasm", "engines/litert-threads/lite.wasm")
+    assert made.sent["other engines"] == sent(*others)
+    assert set(made.sent) == {"engine", "Python", "other engines", "model", "page"}
+    named = index_of(out)["files"]
+    fetched = [name for name in named if not name.startswith(("licences", "sanderling.d.ts"))]
+    assert sum(made.sent.values()) == sent("bundle.json", "bundle.sig", *fetched)
+    assert made.sent_bytes == sum(made.sent.values()) - made.sent["other engines"]
 
 
 def test_the_same_package_makes_the_same_bytes(package: Path, page: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        bundle(package, tmp_path / name, [KEY.public], web=page)
+        bundle(package, tmp_path / name, KEY, [KEY.public], web=page)
 
     assert digest_of(tmp_path / "one") == digest_of(tmp_path / "two")
 
 
-def test_the_runtime_archive_holds_the_sources_and_nothing_else() -> None:
-    with zipfile.ZipFile(io.BytesIO(runtime_archive())) as archive:
-        found = {name: archive.read(name) for name in archive.namelist()}
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"lite": True, "after": "mine:fix"}, "Without Python"),
+        ({"lite": True, "wheels": (Path("a.whl"),)}, "Without Python"),
+        *(({"after": word}, "names no function") for word in ("mine", "mine:", "a b:c", "os:a()")),
+        *(
+            ({"collector": address}, "collector")
+            for address in (
+                "fleet.example", "ftp://fleet.example", "https://", "https://a@b.example",
+                "https://fleet.example/?a", "https://fleet.example/;script-src *",
+                "https://fleet.example 'unsafe-inline'", "https://*.example", "https://[::1]",
+            )
+        ),
+        ({"collector": "https://fleet.example:99999"}, "not an address"),
+        ({"token": "a b"}, "token"),
+        ({"notice": "two\nlines"}, "notice"),
+        ({"notice": "x" * 501}, "notice"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_are_refused(told: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        Options(**told)
 
-    assert found == {
-        path.relative_to(ROOT.parent).as_posix(): path.read_bytes()
-        for path in [ROOT / "__init__.py", *(ROOT / "runtime").rglob("*.py")]
-    }
+    assert caught.value.hint
 
 
-def test_python_imports_the_runtime_from_its_archive(tmp_path: Path) -> None:
-    file = tmp_path / "runtime.zip"
-    file.write_bytes(runtime_archive())
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); "
-        "from edge_targets.runtime import bridge, engines; "
-        "print(bridge.__file__, engines.engines.names())"
-    )
+def test_browser_files_of_other_sources_are_refused_where_they_would_run(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    index = json.loads((page / "parts.json").read_text())
+    write(page, "parts.json", json.dumps({**index, "runtime": "0" * 64}))
 
-    said = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(file)], capture_output=True, check=True
-    ).stdout.decode()
+    with pytest.raises(UnsupportedError, match="older than the runtime") as caught:
+        bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
 
-    assert said.startswith(str(file))
-    assert "onnx" in said
+    assert "make web" in caught.value.hint
+    bundle(package, tmp_path / "out", KEY, [KEY.public], Options(lite=True), web=page)
+
+
+@pytest.mark.parametrize("name", ["../secret.txt", "/etc/passwd", "engines/gone.wasm", 7])
+def test_parts_that_are_not_there_are_refused(
+    name: object, package: Path, page: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.txt").write_text("not for visitors")
+    index = json.loads((page / "parts.json").read_text())
+    index["parts"]["ort"].append(name)
+    write(page, "parts.json", json.dumps(index))
+
+    with pytest.raises(UnsupportedError, match="missing"):
+        bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+
+@pytest.mark.parametrize("without", ["<!-- head -->", 'src="page.js"', "connect-src 'self'"])
+def test_a_page_that_cannot_be_completed_is_refused(
+    without: str, package: Path, page: Path, tmp_path: Path
+) -> None:
+    write(page, "index.html", INDEX_HTML.replace(without, ""))
+
+    with pytest.raises(UnsupportedError, match=r"index\.html"):
+        bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_older_bundle_is_replaced(package: Path, page: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (page / "stale.txt").write_text("of an older page")
-    bundle(package, out, [KEY.public], web=page)
-    (page / "stale.txt").unlink()
+    bundle(package, out, KEY, [KEY.public], Options(accelerate=True), web=page)
 
-    bundle(package, out, [KEY.public], web=page)
+    bundle(package, out, KEY, [KEY.public], Options(lite=True), web=page)
 
-    assert not (out / "stale.txt").exists()
+    assert not (out / "engines" / "ort-gpu").exists()
+    assert not (out / "python").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
+
+
+def test_a_bundle_of_version_0_4_is_replaced(package: Path, page: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("index.html", "pyodide/pyodide.mjs", "runtime.zip", "package/model.onnx"):
+        write(out, name, "of then")
+    facts = {name: {"sha256": digest, "size": 7} for name, digest in digest_of(out).items()}
+    index = {"schema": 1, "model": "digits", "version": "1", "files": facts}
+    write(out, "bundle.json", json.dumps(index))
+
+    bundle(package, out, KEY, [KEY.public], web=page)
+
+    assert not (out / "runtime.zip").exists()
+    assert (out / "bundle.sig").is_file()
 
 
 def test_a_folder_with_other_things_is_left_alone(
@@ -107,7 +403,7 @@ def test_a_folder_with_other_things_is_left_alone(
     (out / "thesis.txt").write_text("years of work")
 
     with pytest.raises(StorageError, match="left alone"):
-        bundle(package, out, [KEY.public], web=page)
+        bundle(package, out, KEY, [KEY.public], web=page)
 
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
@@ -133,7 +429,7 @@ def test_a_file_called_like_our_index_makes_no_folder_ours(
     (out / "src" / "code.js").write_text("precious")
 
     with pytest.raises(StorageError, match="left alone"):
-        bundle(package, out, [KEY.public], web=page)
+        bundle(package, out, KEY, [KEY.public], web=page)
 
     assert (out / "src" / "code.js").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "project"]
@@ -144,17 +440,17 @@ def test_a_bundle_with_something_added_to_it_is_left_alone(
     package: Path, page: Path, tmp_path: Path, link: bool
 ) -> None:
     out, notes = tmp_path / "out", tmp_path / "notes"
-    bundle(package, out, [KEY.public], web=page)
+    bundle(package, out, KEY, [KEY.public], web=page)
     notes.mkdir()
     if link:
-        (out / "ort" / "notes").symlink_to(notes)
+        (out / "engines" / "notes").symlink_to(notes)
     else:
-        (out / "ort" / "notes").write_text("mine")
+        (out / "engines" / "notes").write_text("mine")
 
-    with pytest.raises(StorageError, match="holds ort/notes"):
-        bundle(package, out, [KEY.public], web=page)
+    with pytest.raises(StorageError, match="holds engines/notes"):
+        bundle(package, out, KEY, [KEY.public], web=page)
 
-    assert (out / "ort" / "notes").exists()
+    assert (out / "engines" / "notes").exists()
 
 
 def test_a_link_to_a_folder_stays_and_the_folder_is_filled(
@@ -164,7 +460,7 @@ def test_a_link_to_a_folder_stays_and_the_folder_is_filled(
     (tmp_path / "www").symlink_to(tmp_path / "disk" / "real")
 
     for _ in range(2):
-        bundle(package, tmp_path / "www", [KEY.public], web=page)
+        bundle(package, tmp_path / "www", KEY, [KEY.public], web=page)
 
     assert (tmp_path / "www").is_symlink()
     assert (tmp_path / "disk" / "real" / "index.html").is_file()
@@ -176,15 +472,16 @@ def test_a_link_to_itself_is_refused(package: Path, page: Path, tmp_path: Path) 
     (tmp_path / "out").symlink_to("out")
 
     with pytest.raises(StorageError):
-        bundle(package, tmp_path / "out", [KEY.public], web=page)
+        bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
 
 
 SWAP = """
 import os, pathlib, signal, sys
-from edge_targets.catalog.browser import bundle
-package, out, page, key, at, how = sys.argv[1:]
+from edge_targets.bundling import bundle
+from edge_targets.package import SigningKey
+package, out, page, at, how = sys.argv[1:]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 renamed = 0
 
@@ -196,19 +493,20 @@ def stop(event, arguments):
             os.kill(os.getpid(), getattr(signal, how))
 
 sys.addaudithook(stop)
-bundle(pathlib.Path(package), pathlib.Path(out), [key], web=pathlib.Path(page))
+key = SigningKey.from_seed(bytes(range(32)))
+bundle(pathlib.Path(package), pathlib.Path(out), key, [key.public], web=pathlib.Path(page))
 """
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
-@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("at", [1, 2, 3])
 def test_a_stop_in_the_middle_of_the_exchange_costs_no_folder(
     package: Path, page: Path, tmp_path: Path, at: int, how: str
 ) -> None:
     out = tmp_path / "out"
-    bundle(package, out, [KEY.public], web=page)
+    bundle(package, out, KEY, [KEY.public], web=page)
     before = digest_of(out)
-    words = [sys.executable, "-c", SWAP, *map(str, (package, out, page, KEY.public, at, how))]
+    words = [sys.executable, "-c", SWAP, *map(str, (package, out, page, at, how))]
 
     stopped = subprocess.run(words, check=False, capture_output=True)
 
@@ -218,7 +516,7 @@ def test_a_stop_in_the_middle_of_the_exchange_costs_no_folder(
         assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
     # whatever a kill has left, the next run brings back, even one that fails itself
     with pytest.raises(IntegrityError):
-        bundle(package, out, [SigningKey.from_seed(bytes(32)).public], web=page)
+        bundle(package, out, KEY, [SigningKey.from_seed(bytes(32)).public], web=page)
     assert digest_of(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
 
@@ -227,12 +525,12 @@ def test_a_package_of_a_stranger_leaves_the_older_bundle(
     package: Path, page: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    bundle(package, out, [KEY.public], web=page)
+    bundle(package, out, KEY, [KEY.public], web=page)
     before = digest_of(out)
     stranger = SigningKey.from_seed(bytes(32))
 
     with pytest.raises(IntegrityError, match="not trusted"):
-        bundle(package, out, [stranger.public], web=page)
+        bundle(package, out, KEY, [stranger.public], web=page)
 
     assert digest_of(out) == before
 
@@ -248,34 +546,112 @@ def test_a_job_cancelled_anywhere_leaves_nothing_half_made(
     package: Path, page: Path, tmp_path: Path
 ) -> None:
     steps: list[Event] = []
-    bundle(package, tmp_path / "whole", [KEY.public], Job(steps.append), web=page)
+    bundle(package, tmp_path / "whole", KEY, [KEY.public], job=Job(steps.append), web=page)
 
     for last in range(len(steps)):
         with contextlib.suppress(Cancelled):  # behind the last step there is none to stop at
-            bundle(package, tmp_path / "out", [KEY.public], stopping_after(last), web=page)
+            bundle(package, tmp_path / "out", KEY, [KEY.public], job=stopping_after(last), web=page)
             assert last == len(steps) - 1
 
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"built", "whole", "out"}
 
 
-def test_a_tflite_package_is_refused(package: Path, page: Path, tmp_path: Path) -> None:
+def test_two_bundles_at_once_leave_one_that_is_whole(
+    package: Path, tflite: Path, page: Path, tmp_path: Path
+) -> None:
+    out, failed = tmp_path / "out", list[BaseException]()
+    start = threading.Barrier(4)
+
+    def work(file: Path) -> None:
+        start.wait()
+        try:
+            for _ in range(3):
+                bundle(file, out, KEY, [KEY.public], web=page)
+        except BaseException as error:  # noqa: BLE001 - looked at below
+            failed.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=(file,)) for file in (package, tflite, package, tflite)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    found, index = digest_of(out), index_of(out)
+    assert {name: found[name] for name in index["files"]} == {
+        name: fact["sha256"] for name, fact in index["files"].items()
+    }
+    assert set(found) == {"bundle.json", "bundle.sig", *index["files"], *index["beside"]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
+
+
+def test_a_file_that_was_put_there_in_the_meantime_is_left_alone(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    bundle(package, out, KEY, [KEY.public], web=page)
+
+    def at_the_end(event: Event) -> None:
+        if event.message == "compress the files":
+            (out / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(StorageError, match="left alone"):
+        bundle(package, out, KEY, [KEY.public], job=Job(at_the_end), web=page)
+
+    assert (out / "thesis.txt").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
+
+
+def test_a_full_disk_leaves_the_older_bundle(package: Path, page: Path, tmp_path: Path) -> None:
+    """The system's own limit on a file's size stands for the disk's end."""
+    out = tmp_path / "out"
+    bundle(package, out, KEY, [KEY.public], web=page)
+    before = digest_of(out)
+
+    words = [sys.executable, "-c", FULL, *map(str, (package, out, page))]
+    said = subprocess.run(words, check=False, capture_output=True, text=True)
+
+    assert said.stdout.startswith("StorageError")
+    assert "could not be written" in said.stdout
+    assert digest_of(out) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
+
+
+FULL = """
+import pathlib, resource, signal, sys
+from edge_targets.bundling import bundle
+from edge_targets.package import SigningKey
+from edge_targets.runtime.errors import EdgeError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+key, (package, out, page) = SigningKey.from_seed(bytes(range(32))), map(pathlib.Path, sys.argv[1:])
+try:
+    bundle(package, out, key, [key.public], web=page)
+except EdgeError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_package_for_boards_alone_is_refused(package: Path, page: Path, tmp_path: Path) -> None:
     manifest = unpack(package, tmp_path / "unpacked", [KEY.public])
     other = tmp_path / "other.sndl"
     pack(
-        replace(manifest, format="tflite", model="model.tflite"),
-        {"model.tflite": b"TFL3", "golden.json": b"{}", "profile.json": b"{}"},
+        replace(manifest, format="ncnn", model="model.ncnn"),
+        {"model.ncnn": b"7767517", "golden.json": b"{}", "profile.json": b"{}"},
         KEY,
         other,
     )
 
-    with pytest.raises(UnsupportedError, match="tflite"):
-        bundle(other, tmp_path / "out", [KEY.public], web=page)
+    with pytest.raises(UnsupportedError, match="ncnn"):
+        bundle(other, tmp_path / "out", KEY, [KEY.public], web=page)
 
 
 def test_missing_browser_files_are_explained(package: Path, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError) as failed:
-        bundle(package, tmp_path / "out", [KEY.public], web=tmp_path / "nowhere")
+        bundle(package, tmp_path / "out", KEY, [KEY.public], web=tmp_path / "nowhere")
 
     assert "make web" in failed.value.hint
 
@@ -284,23 +660,24 @@ def test_a_place_that_cannot_be_written_is_named(package: Path, page: Path, tmp_
     (tmp_path / "file").write_text("no folder")
 
     with pytest.raises(StorageError, match="could not be written"):
-        bundle(package, tmp_path / "file" / "out", [KEY.public], web=page)
+        bundle(package, tmp_path / "file" / "out", KEY, [KEY.public], web=page)
 
 
 def test_a_folder_that_nobody_may_write_to_is_named(package: Path, page: Path) -> None:
     # not even root makes a folder there
     with pytest.raises(StorageError, match="/sys/page could not be written") as failed:
-        bundle(package, Path("/sys/page"), [KEY.public], web=page)
+        bundle(package, Path("/sys/page"), KEY, [KEY.public], web=page)
 
     assert failed.value.hint
 
 
-def test_the_browser_is_a_target_like_any_other(package: Path, web: Path, tmp_path: Path) -> None:
+def test_the_browser_is_a_target_like_any_other(tflite: Path, web: Path, tmp_path: Path) -> None:
     browser = targets["browser"]()
-    place = Place("page", str(tmp_path / "site"), trusted=(KEY.public,))
+    (tmp_path / "keys").mkdir()
+    place = Place("page", str(tmp_path / "site"), trusted=(KEY.public,), keys=tmp_path / "keys")
 
     before = browser.status(place)
-    done = browser.deploy(package, place, Job())
+    done = browser.deploy(tflite, place, Job())
 
     assert before.state == "empty"
     manifest = Manifest.parse((tmp_path / "site" / "package" / "manifest.json").read_text())
@@ -308,3 +685,20 @@ def test_the_browser_is_a_target_like_any_other(package: Path, web: Path, tmp_pa
     assert (after.state, after.model, after.version) == ("ready", "digits", manifest.version)
     assert done.version == manifest.version
     assert browser.flush(place) == 0
+
+
+def test_what_is_deployed_is_signed_with_the_key_of_the_workspace(
+    package: Path, web: Path, tmp_path: Path
+) -> None:
+    browser = targets["browser"]()
+    (tmp_path / "keys").mkdir()
+    place = Place("page", str(tmp_path / "site"), trusted=(KEY.public,), keys=tmp_path / "keys")
+
+    browser.deploy(package, place, Job())
+
+    own = signing_key(tmp_path / "keys" / KEY_FILE)
+    text = (tmp_path / "site" / "bundle.json").read_bytes()
+    assert index_of(tmp_path / "site")["key"] == own.public
+    assert (tmp_path / "site" / "bundle.sig").read_bytes() == signature_of(own, text)
+    with pytest.raises(DeviceError, match="no key"):
+        browser.deploy(package, replace(place, keys=None), Job())

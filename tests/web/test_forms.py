@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edge_targets.catalog.browser import bundle
+from edge_targets.bundling import bundle
 from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.sketch import Sketch
@@ -60,7 +60,7 @@ def opened(
     manifest = Manifest("flowers", "1", "browser", "onnx", "model.onnx", signature, 1e-4, {})
     members = {"golden.json": golden.dump().encode(), "profile.json": profile.dump().encode()}
     pack(manifest, {"model.onnx": model, **members}, KEY, folder / "flowers.sndl")
-    bundle(folder / "flowers.sndl", folder / "site", [KEY.public])
+    bundle(folder / "flowers.sndl", folder / "site", KEY, [KEY.public])
     page: Page = browser.new_page()
     page.goto(serving(folder / "site"))
     page.evaluate("window.sanderling.ready")

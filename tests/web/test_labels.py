@@ -78,14 +78,12 @@ def test_a_browser_gives_the_labels_of_the_desktop(
     tab.open(address)
     [spec] = made.data.signature().inputs
     found = tab.evaluate(ASK, {"name": spec.name, "shape": made.inputs.shape})
-    complaints = tab.complaints
     tab.close()
 
     difference = off(found, made)
     record_property("difference to the desktop", f"{browser.version}: {difference:.2g}")
     assert [answer["label"] for answer in found["answers"]] == made.labels
     assert not made.float32 or difference <= REACH
-    assert complaints == []
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_targets.catalog.browser import PROVING, WEB
+from edge_targets.bundling import PROVING, WEB
 from edge_targets.runtime.contract import Signature, TensorSpec
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET

@@ -1,6 +1,9 @@
 """The server of a bundle, asked over real sockets."""
 
+import gzip
 import http.client
+import json
+import os
 import re
 import socket
 import urllib.request
@@ -10,17 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from edge_targets.bundling.hosting import HEADERS, MEDIA_TYPES, POLICY
 from edge_targets.runtime.errors import Cancelled, DataError, DeviceError
 from edge_targets.runtime.events import Event, Job
 from tests.rights import nobody
-from toolkit.serving import (
-    CONTENT_SECURITY_POLICY,
-    HEADERS,
-    MEDIA_TYPES,
-    bundle_app,
-    run_app,
-    serve,
-)
+from toolkit.serving import bundle_app, run_app, serve
 
 Serving = Callable[..., str]
 
@@ -38,14 +35,19 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def get(address: str, path: str) -> http.client.HTTPResponse:
+def ask(address: str, path: str, **asked: str) -> tuple[http.client.HTTPResponse, bytes]:
     """As it is written: `urllib` would tidy up a path with dots."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
-    connection.request("GET", path)
+    words = {name.replace("_", "-"): value for name, value in asked.items()}
+    connection.request("GET", path, headers=words)
     answer = connection.getresponse()
-    answer.read()
+    body = answer.read()
     connection.close()
-    return answer
+    return answer, body
+
+
+def get(address: str, path: str) -> http.client.HTTPResponse:
+    return ask(address, path)[0]
 
 
 def test_every_answer_carries_the_headers_errors_too(folder: Path, serving: Serving) -> None:
@@ -84,6 +86,151 @@ def test_other_routes_live_beside_the_files(folder: Path, serving: Serving) -> N
     assert get(address, "/index.html").status == 200
 
 
+TEXT = b"export const weights = [" + b"0.25, " * 500 + b"];"
+
+
+@pytest.fixture
+def packed(folder: Path) -> Path:
+    """A bundle whose module has its compressed copies beside it."""
+    (folder / "page.js").write_bytes(TEXT)
+    (folder / "page.js.br").write_bytes(b"as brotli has it")
+    (folder / "page.js.gz").write_bytes(gzip.compress(TEXT, mtime=0))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip, deflate", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("BR;q=1.0", "br"),
+        ("gzip; q=0.000, br ; q = 0", None),
+        ("identity", None),
+        ("brotli, x-gzip", None),
+        ("", None),
+    ],
+)
+def test_a_browser_gets_the_smallest_copy_that_it_takes(
+    accepted: str, encoding: str | None, packed: Path, serving: Serving
+) -> None:
+    answer, body = ask(serving(packed), "/page.js", accept_encoding=accepted)
+
+    sent = {"br": "page.js.br", "gzip": "page.js.gz", None: "page.js"}[encoding]
+    assert answer.headers["content-encoding"] == encoding
+    assert body == (packed / sent).read_bytes()
+    assert answer.headers["content-length"] == str(len(body))
+    assert answer.headers["content-type"] == MEDIA_TYPES[".js"]
+    assert answer.headers["vary"] == "accept-encoding"
+
+
+def test_each_copy_has_a_tag_of_its_own_and_is_not_sent_twice(
+    packed: Path, serving: Serving
+) -> None:
+    address = serving(packed)
+    tags = {
+        encoding: ask(address, "/page.js", accept_encoding=encoding)[0].headers["etag"]
+        for encoding in ("br", "gzip", "identity")
+    }
+
+    again, nothing = ask(address, "/page.js", accept_encoding="br", if_none_match=tags["br"])
+    other, body = ask(address, "/page.js", accept_encoding="gzip", if_none_match=tags["br"])
+
+    assert len(set(tags.values())) == 3
+    assert (again.status, nothing, again.headers["vary"]) == (304, b"", "accept-encoding")
+    assert (other.status, gzip.decompress(body)) == (200, TEXT)
+
+
+def test_a_part_of_a_file_is_a_part_of_what_it_holds(packed: Path, serving: Serving) -> None:
+    address = serving(packed)
+    compressed = ask(address, "/page.js", accept_encoding="br")[0].headers["etag"]
+
+    part, body = ask(address, "/page.js", accept_encoding="br", range="bytes=7-11")
+    whole, all_of_it = ask(
+        address, "/page.js", accept_encoding="br", range="bytes=7-11", if_range=compressed
+    )
+
+    assert (part.status, body) == (206, TEXT[7:12])
+    assert part.headers["content-range"] == f"bytes 7-11/{len(TEXT)}"
+    assert (whole.status, all_of_it) == (200, TEXT)
+    assert {part.headers["content-encoding"], whole.headers["content-encoding"]} == {None}
+
+
+def test_a_copy_that_is_older_than_its_file_is_not_sent(packed: Path, serving: Serving) -> None:
+    os.utime(packed / "page.js.br", (1, 1))
+
+    answer, body = ask(serving(packed), "/page.js", accept_encoding="br")
+
+    assert (answer.headers["content-encoding"], body) == (None, TEXT)
+
+
+def test_a_link_beside_a_file_gives_nothing_away(packed: Path, serving: Serving) -> None:
+    (packed / "page.js.br").unlink()
+    (packed / "page.js.br").symlink_to(packed.parent / "secret.txt")
+
+    answer, body = ask(serving(packed), "/page.js", accept_encoding="br")
+
+    assert (answer.headers["content-encoding"], body) == (None, TEXT)
+
+
+def test_a_page_may_send_to_the_collector_of_its_bundle_and_to_no_other(
+    folder: Path, serving: Serving
+) -> None:
+    index = {
+        "schema": 1, "model": "m", "version": "1", "files": {},
+        "telemetry": {"url": "https://fleet.example:8443/in/v1/records"},
+    }  # fmt: skip
+    (folder / "bundle.json").write_text(json.dumps(index))
+
+    policy = get(serving(folder), "/").headers["content-security-policy"]
+
+    allowed = "connect-src 'self' https://fleet.example:8443;"
+    assert policy == POLICY.replace("connect-src 'self';", allowed)
+
+
+def test_bundles_below_a_folder_are_served_each_with_its_own_routes(
+    folder: Path, serving: Serving
+) -> None:
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    site = folder.parent / "site"
+    (site / "models").mkdir(parents=True)
+    folder.rename(site / "models" / "digits")
+    well = Route("/v1/health", lambda request: PlainTextResponse("well"))
+    address = serving(site, [well])
+
+    assert ask(address, "/models/digits/v1/health")[1] == b"well"
+    assert ask(address, "/models/digits/")[1] == b"<!doctype html>"
+    assert get(address, "/models/digits").headers["location"].endswith("/models/digits/")
+    assert get(address, "/v1/health").status == 404
+
+    job, heard = Job(), list[str]()
+
+    def stop_at_once(event: Event) -> None:
+        heard.append(event.message)
+        job.cancel()
+
+    job.listen = stop_at_once
+    with pytest.raises(Cancelled):
+        serve(site, port=0, job=job)
+    assert re.fullmatch(r"serving \S+/digits at http://127\.0\.0\.1:\d+/models/digits/", heard[0])
+
+
+def test_serving_from_a_stick_writes_nothing_there(packed: Path, serving: Serving) -> None:
+    def state() -> dict[Path, tuple[int, int]]:
+        found = {path: path.lstat() for path in (packed, *packed.rglob("*"))}
+        return {path: (facts.st_mtime_ns, facts.st_mode) for path, facts in found.items()}
+
+    packed.chmod(0o555)
+    before = state()
+
+    answer, body = ask(serving(packed), "/page.js", accept_encoding="identity")
+
+    assert (answer.status, body) == (200, TEXT)
+    assert state() == before
+
+
 def test_the_page_states_the_policy_that_the_header_states(web: Path) -> None:
     [stated] = re.findall(
         r'http-equiv="Content-Security-Policy"\s+content="([^"]+)"',
@@ -91,7 +238,7 @@ def test_the_page_states_the_policy_that_the_header_states(web: Path) -> None:
     )
 
     # browsers ignore frame-ancestors in a page and complain about it
-    assert f"{stated}; frame-ancestors 'none'" == CONTENT_SECURITY_POLICY
+    assert f"{stated}; frame-ancestors 'none'" == POLICY
 
 
 def test_a_folder_that_is_no_bundle_is_not_served(tmp_path: Path) -> None:

@@ -50,7 +50,10 @@ class BundlePart:
 
 @dataclass(frozen=True)
 class Bundled(Result):
-    """A folder of static files; `sent_bytes` are those of its parts together."""
+    """A folder of static files.
+
+    `sent_bytes` are those of its parts together, without "other engines": a browser runs one.
+    """
 
     directory: str
     files: int

@@ -60,6 +60,9 @@ class _Record(_Checked):
     samples: Count
     sketches: Annotated[dict[Feature, _Sketch], Field(max_length=MAX_FEATURES)]
     latency_ms: _Sketch
+    confusions: Annotated[
+        dict[Feature, dict[Feature, Count]], Field(default_factory=dict, max_length=MAX_FEATURES)
+    ]
 
     @model_validator(mode="after")
     def _times(self) -> "_Record":
@@ -110,6 +113,20 @@ def check(raw: Any, which: str) -> None:
         ) from error
     except OverflowError as error:  # an integer too large for any float
         raise IntegrityError(f"{which}: {error}.", "Correct the sender.") from error
+
+
+def read_sent(body: Mapping[str, Any]) -> datetime | None:
+    """When a posted message was sent, by the sender's clock; None when it does not say."""
+    text = body.get("sent")
+    if text is None:
+        return None
+    try:
+        return moment(text)
+    except (TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"sent: {str(text)[:40]!r} is not an ISO 8601 time with an offset.",
+            "Correct the sender, or let it leave `sent` out.",
+        ) from error
 
 
 def read_records(body: Any) -> list[Record]:

@@ -31,7 +31,7 @@ def schema() -> Any:
             ("latency_edges", edges),
             ("latency_counts", counts),
             ("latency_total", pa.float64()),
-            ("extra", pa.string()),  # fields of newer devices, as JSON
+            ("extra", pa.string()),  # what has no column: feedback, fields of newer devices; JSON
             ("feature", pa.string()),  # null in the one row of a record without features
             ("edges", edges),
             ("counts", counts),
@@ -65,7 +65,7 @@ def _rows(record: Record) -> Iterable[dict[str, Any]]:
         "latency_edges": list(record.latency_ms.edges),
         "latency_counts": record.latency_ms.counts,
         "latency_total": record.latency_ms.total,
-        "extra": json.dumps(record.extra, sort_keys=True),
+        "extra": json.dumps({**_said(record), **record.extra}, sort_keys=True),
     }
     if not record.sketches:
         yield common
@@ -81,6 +81,10 @@ def _rows(record: Record) -> Iterable[dict[str, Any]]:
             "total": sketch.total,
             "squares": sketch.squares,
         }
+
+
+def _said(record: Record) -> dict[str, Any]:
+    return {"confusions": record.confusions} if record.confusions else {}
 
 
 def _layout(record: Record) -> str:

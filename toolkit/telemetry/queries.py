@@ -1,6 +1,7 @@
 """Questions to the telemetry, asked of Parquet and journal together through DuckDB."""
 
 import glob
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_targets.runtime.contract import Profile, Record
+from edge_targets.runtime.contract import Profile, Record, confusions
 from edge_targets.runtime.errors import IntegrityError
 from edge_targets.runtime.sketch import Sketch
+from toolkit.telemetry.feedback import Feedback, together
 from toolkit.telemetry.parquet import not_before, parts, table, utc
 
 if TYPE_CHECKING:
@@ -63,6 +65,15 @@ from moments join counted using (device, feature) order by device, feature
 VERSIONS = """
 select distinct device, version from rows
 where model = $model and ($since is null or ended >= $since)
+"""
+
+FEEDBACK = """
+with windows as (
+    select distinct id, device, samples, extra from rows
+    where model = $model and ($since is null or ended >= $since)
+)
+select device, samples, extra from windows
+where device in (select device from windows where contains(extra, '"confusions"'))
 """
 
 WINDOWS = """
@@ -183,6 +194,16 @@ def windows(connection: "DuckDBPyConnection", model: str) -> list[Window]:
         Window(device, version, utc(ended), samples, latency)
         for _, device, version, ended, samples, latency in rows
     ]
+
+
+def feedback(connection: "DuckDBPyConnection", model: str, since: datetime | None) -> Feedback:
+    rows = connection.execute(FEEDBACK, {"model": model, "since": _instant(since)}).fetchall()
+    said = (json.loads(extra).get("confusions", {}) for _, _, extra in rows)
+    return Feedback(
+        visitors=len({device for device, _, _ in rows}),
+        answers=sum(samples for _, samples, _ in rows),
+        confusions=together(confusions(one) for one in said),
+    )
 
 
 def profiles(

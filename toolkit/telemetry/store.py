@@ -22,6 +22,7 @@ from edge_targets.runtime.errors import IntegrityError, StorageError
 from toolkit.telemetry import queries
 from toolkit.telemetry.checks import check
 from toolkit.telemetry.durable import locked, make_folder
+from toolkit.telemetry.feedback import Feedback
 from toolkit.telemetry.journal import Journal, read_segment
 from toolkit.telemetry.parquet import clear_leftovers, day_of, write_part
 from toolkit.telemetry.queries import Window, ids_in_parts, opened
@@ -175,6 +176,11 @@ class Store:
         """Each device with each version of a model that it reported on, since then."""
         with self._opened(since) as connection:
             return queries.versions(connection, model, since)
+
+    def feedback(self, model: str, since: datetime | None = None) -> Feedback:
+        """What people said of a model's answers, since then."""
+        with self._opened(since) as connection:
+            return queries.feedback(connection, model, since)
 
     def windows(self, model: str) -> list[Window]:
         """Every window of a model in the order of time."""

@@ -146,7 +146,8 @@ def package(
     Exits with 3, and packs nothing, when it may lose more than --max-drop.
 
     Args:
-        artifact: a file made by `build` that answers like its model.
+        artifact: a file made by `build` that answers like its model; or a model, of which the one
+            is taken that the target runs best.
         target: what it is for; `sanderling list targets` names them.
         name: of the package; ARTIFACT-TARGET unless given.
         serve_as: the name a device serves the model by; the model's own unless given.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_targets.catalog.browser import PROVING, WEB
+from edge_targets.bundling import PROVING, WEB
 from edge_targets.runtime.contract import Signature
 from edge_targets.runtime.errors import Cancelled, UnsupportedError
 from edge_targets.runtime.events import Job

@@ -50,7 +50,9 @@ export function check(signature: Signature, inputs: Tensors): void {
     const { shape = [], data = [] } = inputs[spec.name] ?? {};
     const fits =
       shape.length === spec.shape.length &&
-      spec.shape.every((size, axis) => size === shape[axis] || (size === -1 && (shape[axis] ?? 0) > 0));
+      spec.shape.every(
+        (size, axis) => size === shape[axis] || (size === -1 && (shape[axis] ?? 0) > 0),
+      );
     if (!fits) {
       throw new EdgeError(
         `Input ${spec.name} has shape [${shape.join(", ")}]; ` +
@@ -60,7 +62,9 @@ export function check(signature: Signature, inputs: Tensors): void {
     }
     const size = shape.reduce((product, length) => product * length, 1);
     if (data.length !== size) {
-      throw new EdgeError(`Input ${spec.name} holds ${data.length} values; its shape needs ${size}.`);
+      throw new EdgeError(
+        `Input ${spec.name} holds ${data.length} values; its shape needs ${size}.`,
+      );
     }
   }
   if (new Set(wanted.map((name) => inputs[name]?.shape[0])).size > 1) {

@@ -49,7 +49,8 @@ export class Client {
     kind: K,
     words: Requests[K]["words"],
   ): Promise<Requests[K]["result"]> {
-    if (this.#closed) return Promise.reject(new EdgeError("The model was closed.", "Load it again."));
+    if (this.#closed)
+      return Promise.reject(new EdgeError("The model was closed.", "Load it again."));
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, {

@@ -17,7 +17,8 @@ export const AGAIN = "Copy the bundle again, or make it again with `sanderling b
 /** Fetches from one bundle, as strictly as what is known of its files allows. */
 export class Fetcher {
   #files: ReadonlyMap<string, FileFact> = new Map();
-  readonly #refused = new Map<string, EdgeError>();
+  #refusal: EdgeError | null = null;
+  readonly #ahead = new Map<string, Promise<Response>>();
 
   /** `base` is the bundle's folder; `native` is the browser's own fetch. */
   constructor(
@@ -25,104 +26,136 @@ export class Fetcher {
     private readonly native: Fetch,
   ) {}
 
+  /** The first file that could not be had: libraries tell of that in words of their own. */
+  get refusal(): EdgeError | null {
+    return this.#refusal;
+  }
+
   /** From now on each of these files must have its hash. */
   trust(files: ReadonlyMap<string, FileFact>): void {
     this.#files = files;
   }
 
+  /** The files in a folder of the bundle; its path ends in a slash. */
+  below(folder: string): string[] {
+    return [...this.#files.keys()].filter((path) => path.startsWith(folder));
+  }
+
+  /** Begins to fetch what will be asked for, so that files do not wait for one another. */
+  ahead(...paths: readonly string[]): void {
+    for (const path of paths) {
+      if (!this.#files.has(path) || this.#ahead.has(path)) continue;
+      const coming = this.#get(path);
+      coming.catch(() => {}); // told to who asks for it
+      this.#ahead.set(path, coming);
+    }
+  }
+
   /** The bytes of a file of the bundle. */
   async bytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(await (await this.#get(path)).arrayBuffer());
+    return new Uint8Array(await (await this.#take(path)).arrayBuffer());
+  }
+
+  /**
+   * Compares modules that are imported meanwhile with their hashes: an import in a worker has none
+   * to go by. What the module does is not used before this has settled.
+   */
+  async compare(...paths: readonly string[]): Promise<void> {
+    await Promise.all(paths.map((path) => this.bytes(path)));
   }
 
   /** Stands in for the worker's `fetch`. Another address than the bundle's is left as it is. */
   readonly fetch: Fetch = (input, init) => {
-    const path = this.#path(input);
-    if (path === null || (init?.method ?? "GET") !== "GET") return this.native(input, init);
-    return this.#get(path);
+    const request = input instanceof Request ? input : null;
+    const path = this.#path(new URL(request?.url ?? String(input), this.base));
+    const method = init?.method ?? request?.method ?? "GET";
+    return path === null || method !== "GET" ? this.native(input, init) : this.#take(path);
   };
 
-  /** The first refusal of a file: libraries tell of their own failed fetches in other words. */
-  refusal(): EdgeError | null {
-    return this.#refused.values().next().value ?? null;
-  }
-
-  #path(input: RequestInfo | URL): string | null {
-    if (typeof input === "object" && "method" in input && input.method !== "GET") return null;
-    const address = new URL(typeof input === "object" && "url" in input ? input.url : input, this.base);
+  /** Of a file whose hash is known. */
+  #path(address: URL): string | null {
     if (!address.href.startsWith(this.base.href)) return null;
     const path = decodeURIComponent(address.pathname.slice(this.base.pathname.length));
     return this.#files.has(path) ? path : null;
   }
 
-  async #get(path: string): Promise<Response> {
-    let error = new EdgeError(`${path} could not be fetched.`, "Is the server still running?");
-    for (let attempt = 0; attempt < TRIES; attempt++) {
-      if (attempt > 0) await pause(PAUSE_MS * attempt);
-      const found = await this.#once(path, attempt);
-      if (found instanceof Response) return found;
-      error = found;
-      if (this.#refused.has(path)) break; // the host gives another file: once more gives the same
-    }
-    this.#refused.set(path, error);
-    throw error;
+  #take(path: string): Promise<Response> {
+    const coming = this.#ahead.get(path);
+    this.#ahead.delete(path);
+    return coming ?? this.#get(path);
   }
 
-  async #once(path: string, attempt: number): Promise<Response | EdgeError> {
-    const fact = this.#files.get(path);
-    const integrity = fact ? `sha256-${fromHex(fact.sha256)}` : "";
-    const address = new URL(path, this.base);
+  async #get(path: string): Promise<Response> {
+    let failure: EdgeError;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#once(path, attempt > 1);
+      } catch (error) {
+        if (!(error instanceof EdgeError)) throw error;
+        failure = error;
+      }
+      const final = failure instanceof Refusal || attempt === TRIES;
+      if (final) break;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt));
+    }
+    this.#refusal ??= failure;
+    throw failure;
+  }
+
+  async #once(path: string, again: boolean): Promise<Response> {
+    const integrity = integrityOf(this.#files.get(path));
     let answer: Response;
     try {
       // what a first try left behind in the browser's cache may be half a file
-      const cache = attempt > 0 ? "reload" : "default";
-      answer = await this.native(address, { credentials: "omit", integrity, cache });
+      answer = await this.#ask(path, { integrity, cache: again ? "reload" : "default" });
     } catch {
-      return this.#mended(path, address, integrity);
+      if (await this.#differs(path)) return this.#fresh(path, integrity);
+      throw new EdgeError(`${path} could not be fetched.`, "Is the server still running?");
     }
     if (answer.ok) return answer;
-    const failed = new EdgeError(
-      `${path} could not be fetched: the server answered ${answer.status}.`,
-      answer.status < 500 ? AGAIN : "Try again later.",
-    );
-    if (answer.status < 500) this.#refused.set(path, failed);
-    return failed;
+    const told = `${path} could not be fetched: the server answered ${answer.status}.`;
+    throw answer.status < 500 ? new Refusal(told, AGAIN) : new EdgeError(told, "Try again later.");
   }
 
-  /** A fetch that failed: was it the network, or another file than the one that was bundled? */
-  async #mended(path: string, address: URL, integrity: string): Promise<Response | EdgeError> {
-    const away = new EdgeError(`${path} could not be fetched.`, "Is the server still running?");
-    if (!integrity) return away;
+  /** Of a fetch that failed: whether it was not the network, but another file. */
+  async #differs(path: string): Promise<boolean> {
+    const wanted = this.#files.get(path)?.sha256;
     try {
-      const plain = await this.native(address, { credentials: "omit" });
-      if (!plain.ok) return away;
-      const found = await sha256(new Uint8Array(await plain.arrayBuffer()));
-      if (found === "" || found === this.#files.get(path)?.sha256) return away;
+      const answer = await this.#ask(path, {});
+      if (wanted === undefined || !answer.ok) return false;
+      const found = await sha256(new Uint8Array(await answer.arrayBuffer()));
+      return found !== "" && found !== wanted;
     } catch {
-      return away;
+      return false;
     }
+  }
+
+  /** The service worker answers this one from the network, and mends what it keeps. */
+  async #fresh(path: string, integrity: string): Promise<Response> {
     try {
-      // the service worker answers this one from the network, and mends what it keeps
-      const fresh = new URL(`${address.href}?fresh`);
-      const answer = await this.native(fresh, { credentials: "omit", integrity, cache: "reload" });
+      const answer = await this.#ask(`${path}?fresh`, { integrity, cache: "reload" });
       if (answer.ok) return answer;
     } catch {
-      // refused below
+      // still another one
     }
-    const refused = new EdgeError(
+    throw new Refusal(
       `${path} is not the file that was bundled: its sha256 differs from bundle.json's.`,
       AGAIN,
     );
-    this.#refused.set(path, refused);
-    return refused;
+  }
+
+  #ask(path: string, options: RequestInit): Promise<Response> {
+    return this.native(new URL(path, this.base), { credentials: "omit", ...options });
   }
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
+/** Asking once more would give the same. */
+class Refusal extends EdgeError {}
 
-function fromHex(digest: string): string {
-  const pairs = digest.match(/../g) ?? [];
-  return btoa(String.fromCharCode(...pairs.map((pair) => Number.parseInt(pair, 16))));
+/** As browsers take it; empty for a file that nobody has named. */
+export function integrityOf(fact: FileFact | undefined): string {
+  if (!fact) return "";
+  const pairs = fact.sha256.match(/../g) ?? [];
+  const bytes = pairs.map((pair) => Number.parseInt(pair, 16));
+  return `sha256-${btoa(String.fromCharCode(...bytes))}`;
 }

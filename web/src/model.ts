@@ -5,19 +5,21 @@
 
 import { Client } from "./client";
 import type { Signature, Tensor, Tensors } from "./contract";
-import { toTensors } from "./inputs/convert";
-import type { Answer, EngineChoice, EngineFacts, Prediction, Stage, Started, Trust } from "./messages";
+import { type Input, toTensors } from "./inputs/convert";
+import type {
+  Answer,
+  EngineChoice,
+  EngineFacts,
+  Prediction,
+  Stage,
+  Started,
+  Trust,
+} from "./messages";
 import { EdgeError } from "./read";
+import { scriptAddress } from "./scripts";
 import type { Flushed } from "./telemetry";
 
-/** What a person gives: tensors by name; or, to a model of one input, one item of its kind. */
-export type Input =
-  | Tensors
-  | readonly number[]
-  | Readonly<Record<string, number | string | null>> // a row of a table by column
-  | ImageBitmapSource
-  | Blob
-  | AudioBuffer;
+export type { Input };
 
 export type Answered = Answer & {
   readonly outputs: Readonly<Record<string, Tensor>>;
@@ -138,5 +140,13 @@ function startWorker(base: URL): Worker {
       "Copy the bundle to the host of this page.",
     );
   }
-  return new Worker(address, { type: "module" });
+  return new Worker(scriptAddress(address), { type: "module" });
+}
+
+/** `digits`, `digits/` and `digits/index.html` are one bundle. */
+export function folder(url: string | URL): URL {
+  const address = new URL(url, document.baseURI);
+  const last = address.pathname.split("/").at(-1) ?? "";
+  if (!last.includes(".") && !address.pathname.endsWith("/")) address.pathname += "/";
+  return new URL(".", address);
 }

@@ -14,6 +14,9 @@ import {
 import { AGAIN, type Fetcher } from "./integrity";
 import { EdgeError, parse } from "./read";
 
+// what every package brings, and a model of either format
+const MEMBERS = ["manifest.json", "golden.json", "profile.json", "model.tflite", "model.onnx"];
+
 export interface Package {
   readonly manifest: Manifest;
   readonly golden: Golden;
@@ -24,6 +27,7 @@ export interface Package {
 }
 
 export async function fetchPackage(fetcher: Fetcher): Promise<Package> {
+  fetcher.ahead(...MEMBERS.map((name) => `package/${name}`));
   const manifestBytes = await fetcher.bytes("package/manifest.json");
   const manifest = readManifest(parse(manifestBytes, "manifest.json"));
   const fetchMember = async (name: string) => {

@@ -2,122 +2,123 @@
  * The demo page: a person gives an input, the worker answers, the answer is shown.
  *
  * `window.sanderling` is for programs that drive the page, such as our tests:
- *   ready     resolves to { name, version, difference } once the model answers;
+ *   first     resolves to { name, version, difference } once the engine answers;
+ *   ready     resolves to the same once Python answers too, or the bundle has none; rejects when
+ *             the model or Python did not start;
  *   predict   takes { NAME: { shape, data } }, a batch of any size, counts it, and gives
- *             { label, confidence, answers, outputs, latency_ms }; label and confidence are the
+ *             { label, confidence, answers, outputs, latency_ms, by }; label and confidence are the
  *             first item's, `answers` has one of each an item;
+ *   unlike    takes the same and gives, for each item, what of it training did not see;
  *   flush     ends the telemetry window and sends it; { sent, left }, both 0 without consent.
  */
 
-import { AnswerCard, element } from "./answer";
-import { Client } from "./client";
+import { findFastest, openFastest } from "./choosing";
 import type { Tensors } from "./contract";
-import { ExampleRow, inputCards } from "./inputs";
-import type { Stage } from "./messages";
+import type { OpenedModel } from "./model";
+import { AboutCard } from "./page/about";
+import { element } from "./page/dom";
+import { Room } from "./page/room";
+import { Sharing } from "./page/sharing";
+import { showFailure, showStage, showStartFailure, showUpdate } from "./page/state";
+import { unlike } from "./page/unlike";
 import { EdgeError } from "./read";
-import { Sharing } from "./sharing";
 import type { Flushed } from "./telemetry";
+import { keepOffline } from "./updates";
+
+element("refused").remove();
 
 const base = new URL(".", location.href);
-const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-const client = new Client(worker, showStage);
-const sharing = new Sharing(client);
 
-async function start() {
-  const { manifest, golden, difference } = await client.ask("start", { base: base.href, engine: null });
-  const { name, version, signature } = manifest;
-  element("model").textContent = name;
-  element("version").textContent = `version ${version}`;
-  document.title = `${name} · Sanderling`;
-  const card = new AnswerCard(signature);
-  let round = 0; // an answer to what was cleared meanwhile is not shown
-  const clear = () => {
-    round += 1;
-    pending = null;
-    card.clear();
-    examples.clear();
-  };
+interface Open {
+  readonly model: OpenedModel;
+  readonly about: AboutCard;
+  readonly sharing: Sharing;
+}
 
-  // while the engine is busy only the newest preview waits: older ones are of no interest
-  let busy = false;
-  let pending: { inputs: Tensors; counted: boolean } | null = null;
-  const classify = async (inputs: Tensors, counted: boolean) => {
-    if (busy) {
-      pending = { inputs, counted };
-      return;
-    }
-    busy = true;
-    const asked = round;
-    try {
-      const answer = await client.ask("predict", { inputs, count: counted });
-      if (asked === round) card.show(answer);
-      showFailure(null);
-    } catch (error) {
-      showFailure(error);
-    }
-    busy = false;
-    const next = pending;
-    pending = null;
-    if (next) await classify(next.inputs, next.counted);
-  };
-
-  const cards = inputCards(
-    signature,
-    (inputs, counted) => {
-      examples.clear();
-      void classify(inputs, counted);
-    },
-    clear,
-  );
-  const examples = new ExampleRow(signature, golden, (example) => {
-    cards.show(example);
-    void classify(example, true);
-    element("answer").scrollIntoView({ block: "nearest" }); // on a phone it is above the examples
-  });
-  element("answer").hidden = false;
-  element("sharing").hidden = false;
+async function open(): Promise<Open> {
+  const model = await openFastest(base, { onStage: showStage });
+  const { started } = model;
+  const { manifest, bundle } = started;
+  element("model").textContent = manifest.name;
+  element("version").textContent = `version ${manifest.version}`;
+  document.title = `${manifest.name} · Sanderling`;
+  element("stage-python").hidden = bundle.python === null;
+  const about = new AboutCard(element("about"), started);
+  await Room.open(model);
+  const sharing = new Sharing(model.client, base, bundle.telemetry);
+  for (const ghost of document.querySelectorAll(".ghost")) ghost.remove();
+  for (const id of ["input", "answer", "about", "benchmark", "sharing"]) element(id).hidden = false;
   await sharing.open();
-  await client.ask("python", {});
-  return { name, version, difference };
+  return { model, about, sharing };
+}
+
+async function withPython(): Promise<OpenedModel> {
+  const { model, about } = await opened;
+  const { ready, why } = await model.client.ask("python", {});
+  const wanted = model.started.bundle.python !== null;
+  about.named(ready);
+  if (wanted && !ready)
+    throw new EdgeError(`Python did not start: ${why}`, "The page answers without it.");
+  return model;
 }
 
 async function predict(inputs: Tensors) {
-  await ready;
-  const { answers, outputs, latencyMs } = await client.ask("predict", { inputs, count: true });
+  await settled;
+  const { model } = await opened;
+  const { answers, outputs, latencyMs, by } = await model.predictBatch(inputs);
   const plain = Object.entries(outputs).map(([name, { shape, data }]) => [
     name,
     { shape, data: Array.from(data) }, // typed arrays do not survive JSON
   ]);
-  return { ...answers[0], answers, outputs: Object.fromEntries(plain), latency_ms: latencyMs };
+  const first = { ...answers[0], answers, outputs: Object.fromEntries(plain) };
+  return { ...first, latency_ms: latencyMs, by };
+}
+
+async function unlikeTraining(inputs: Tensors) {
+  const { manifest, profile } = (await opened).model.started;
+  const count = Object.values(inputs)[0]?.shape[0] ?? 0;
+  return Array.from({ length: count }, (_, index) =>
+    unlike(manifest.signature, profile, inputs, index, manifest.abstention),
+  );
 }
 
 async function flush(): Promise<Flushed> {
-  await ready;
-  return sharing.flush();
+  await settled;
+  return (await opened).sharing.flush();
 }
 
-function showStage(stage: Stage, ms: number): void {
-  const chip = element(`stage-${stage}`);
-  chip.textContent = chip.textContent.replace("starting", "ready");
-  chip.title = `after ${(ms / 1000).toFixed(1)} s`;
-  chip.className = "ready";
+function facts({ started }: OpenedModel) {
+  const { manifest, difference } = started;
+  return { name: manifest.name, version: manifest.version, difference };
 }
 
-function showFailure(error: unknown): void {
-  element("failure").hidden = error === null;
-  element("failure-message").textContent = error instanceof Error ? error.message : String(error);
-  element("failure-hint").textContent = error instanceof EdgeError ? error.hint : "";
-}
-
-function showStartFailure(error: unknown): void {
-  showFailure(error);
-  element("version").textContent = "not loaded";
-  for (const chip of document.querySelectorAll(".stages li:not(.ready)")) {
-    chip.className = "failed";
-    chip.textContent = chip.textContent.replace("starting", "not started");
-  }
-}
-
-const ready = start();
-ready.catch(showStartFailure);
-Object.assign(window, { sanderling: { ready, predict, flush } });
+const opened = open();
+opened.catch(showStartFailure);
+const python = withPython();
+const settled = python.then(
+  () => {},
+  () => {},
+);
+const first = opened.then(({ model }) => facts(model));
+const ready = python.then(facts);
+first.catch(() => {}); // told above
+ready.catch((error: unknown) => {
+  void opened.then(
+    () => {
+      showFailure(error);
+      element("stage-python").className = "failed";
+      element("stage-python").textContent = "Python not started";
+    },
+    () => {},
+  );
+});
+void settled
+  .then(() => opened)
+  .then(
+    async ({ model }) => {
+      await keepOffline(base, showUpdate, model.started.digest);
+      await findFastest(model, base);
+    },
+    () => {}, // what did not start is not kept
+  );
+Object.assign(window, { sanderling: { first, ready, predict, unlike: unlikeTraining, flush } });

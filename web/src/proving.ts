@@ -4,13 +4,13 @@
  */
 
 import { readSignature, type Tensor } from "./contract";
-import { type Engine, isFormat, PLAIN } from "./engines/engine";
+import { ENGINES, type Engine, isFormat, libraryOf, PLAIN } from "./engines/engine";
 import * as litert from "./engines/litert";
 import * as ort from "./engines/ort";
 import { EdgeError, integer, list, map, object, text } from "./read";
 import { VERSIONS } from "./versions";
 
-const ENGINES = { onnx: ort, tflite: litert };
+const MODULES = { ort, litert };
 const BASE = new URL("../", location.href); // where `engines/` lies, as in a bundle
 
 let running: Engine | null = null;
@@ -19,8 +19,10 @@ let running: Engine | null = null;
 async function load(format: unknown, file: unknown, signature: unknown): Promise<void> {
   const name = text(format, "format");
   if (!isFormat(name)) throw new EdgeError(`No engine runs ${name}.`);
+  const engine = ENGINES[name];
   const model = bytes(text(file, "file"));
-  running = await ENGINES[name].load(model, readSignature(signature), BASE, PLAIN);
+  const library = new URL(`engines/${libraryOf(engine, PLAIN)}/`, BASE);
+  running = await MODULES[engine].load(model, readSignature(signature), library, PLAIN);
 }
 
 /** The outputs for one batch; numbers travel as float64, little-endian, in base64. */

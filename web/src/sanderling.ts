@@ -1,10 +1,12 @@
 /** A model in your own page: `const model = await load("digits/"); await model.predict(input)`. */
 
-import { type Model, openModel } from "./model";
+import { SanderlingModel } from "./element";
+import { folder, type Model, openModel } from "./model";
 
 export type { Answer, EngineFacts, Prediction, Trust } from "./messages";
 export type { Answered, Input, Model } from "./model";
 export { EdgeError } from "./read";
+export { SanderlingModel };
 
 /** Opens a bundle by its folder's address, from this page's; resolves when its engine answers. */
 export async function load(
@@ -14,10 +16,5 @@ export async function load(
   return openModel(folder(url), options);
 }
 
-/** `digits`, `digits/` and `digits/index.html` are one bundle. */
-function folder(url: string | URL): URL {
-  const address = new URL(url, document.baseURI);
-  const last = address.pathname.split("/").at(-1) ?? "";
-  if (!last.includes(".") && !address.pathname.endsWith("/")) address.pathname += "/";
-  return new URL(".", address);
-}
+customElements.get("sanderling-model") ??
+  customElements.define("sanderling-model", SanderlingModel);

@@ -5,8 +5,16 @@
 
 import { check, named } from "./answers";
 import { openBundle } from "./bundle";
-import type { Tensors } from "./contract";
-import { type Engine, type EngineModule, isFormat, MODULES, message, PLAIN } from "./engines/engine";
+import type { Signature, Tensors } from "./contract";
+import {
+  ENGINES,
+  type Engine,
+  type EngineName,
+  isFormat,
+  libraryOf,
+  message,
+  PLAIN,
+} from "./engines/engine";
 import { Fetcher } from "./integrity";
 import type { EngineChoice, Prediction, Requests, Started } from "./messages";
 import { fetchPackage, largestDifference, type Package } from "./package";
@@ -45,15 +53,14 @@ export class Session {
     fetcher.trust(index.files);
     self.fetch = fetcher.fetch;
     try {
-      const [packed, module] = await Promise.all([
-        fetchPackage(fetcher),
-        engineModule(fetcher, index.engine),
-      ]);
+      const loading = loadEngine(fetcher, base, index.engine, choice ?? PLAIN);
+      loading.catch(() => {}); // awaited below; the package's failure goes first
+      const packed = await fetchPackage(fetcher);
       const { manifest, golden, profile, model } = packed;
-      if (!isFormat(manifest.format) || MODULES[manifest.format] !== index.engine) {
+      if (!isFormat(manifest.format) || ENGINES[manifest.format] !== index.engine) {
         throw new EdgeError(`No engine here runs ${manifest.format}.`, "Make the bundle again.");
       }
-      const engine = await module.load(model, manifest.signature, base, choice ?? PLAIN);
+      const engine = await (await loading)(model, manifest.signature);
       const difference = largestDifference(await engine.run(golden.inputs), golden.outputs);
       if (!(difference <= manifest.tolerance)) {
         throw new EdgeError(
@@ -67,8 +74,7 @@ export class Session {
       const started: Started = { ...facts, engine: engine.facts };
       return [new Session(base, fetcher, started, packed, engine), started];
     } catch (error) {
-      // a library whose fetch was refused says so in its own words
-      throw fetcher.refusal() ?? error;
+      throw fetcher.refusal ?? error;
     }
   }
 
@@ -80,7 +86,7 @@ export class Session {
         if (this.#device !== null) python.restart(this.#device);
         return { ready: true, why: "" };
       },
-      (error: unknown) => ({ ready: false, why: message(this.fetcher.refusal() ?? error) }),
+      (error: unknown) => ({ ready: false, why: message(this.fetcher.refusal ?? error) }),
     );
     return this.#ready;
   }
@@ -88,8 +94,9 @@ export class Session {
   async #startPython(): Promise<Python> {
     const facts = this.started.bundle.python;
     if (!facts) throw new EdgeError("This bundle has no Python in it.");
-    await this.fetcher.bytes("python/python.js");
-    const { Python } = await import("./python");
+    const scripts = ["python.js", "pyodide.mjs", "pyodide.asm.mjs"].map((name) => `python/${name}`);
+    this.fetcher.ahead("python/pyodide.asm.wasm", "python/stdlib.zip");
+    const [{ Python }] = await Promise.all([import("./python"), this.fetcher.compare(...scripts)]);
     return Python.start(this.base, this.packed);
   }
 
@@ -144,10 +151,24 @@ export class Session {
   }
 }
 
-/** Fetched once through the wrapper, which compares it: an import has no hash to go by. */
-async function engineModule(fetcher: Fetcher, name: "ort" | "litert"): Promise<EngineModule> {
-  await fetcher.bytes(`engines/${name}.js`);
-  return name === "ort" ? import("./engines/ort") : import("./engines/litert");
+/** An engine without its model yet; all that it needs is on its way at once. */
+async function loadEngine(fetcher: Fetcher, base: URL, name: EngineName, choice: EngineChoice) {
+  const folder = `engines/${libraryOf(name, choice)}/`;
+  const files = fetcher.below(folder);
+  if (files.length === 0) {
+    throw new EdgeError(
+      `The bundle has no engine for this browser: ${folder} is not in it.`,
+      "Make it again with `sanderling bundle --accelerate`.",
+    );
+  }
+  fetcher.ahead(...files.filter((path) => path.endsWith(".wasm")));
+  const scripts = files.filter((path) => !path.endsWith(".wasm"));
+  const [module] = await Promise.all([
+    name === "ort" ? import("./engines/ort") : import("./engines/litert"),
+    fetcher.compare(`engines/${name}.js`, ...scripts),
+  ]);
+  return (model: Uint8Array<ArrayBuffer>, signature: Signature): Promise<Engine> =>
+    module.load(model, signature, new URL(folder, base), choice);
 }
 
 function firstItem(tensors: Tensors): Tensors {

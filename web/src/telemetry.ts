@@ -92,6 +92,7 @@ export class Outbox {
 
   async #flush(): Promise<Flushed> {
     const store = await this.#opened();
+    await this.#changes; // a visitor's no that came before is through
     const { signal } = this.#stop;
     let sent = 0;
     let why = "";
@@ -116,7 +117,8 @@ export class Outbox {
     for (;;) {
       const waiting = await store.oldest(most + this.#refused.size);
       const batch = fitting(waiting.filter(([id]) => !this.#refused.has(id)).slice(0, most));
-      if (batch.length === 0) return;
+      const [first, ...others] = batch;
+      if (!first) return;
       try {
         const accepted = await this.post(message(batch), signal);
         const known = batch.map(([id]) => id).filter((id) => accepted.includes(id));
@@ -128,7 +130,7 @@ export class Outbox {
       } catch (error) {
         if (!(error instanceof Refusal) || !error.unreadable) throw error;
         // find the record that it cannot read, and pass over it
-        if (batch.length === 1) this.#refused.add(batch[0]?.[0] ?? "");
+        if (others.length === 0) this.#refused.add(first[0]);
         most = Math.max(1, Math.floor(batch.length / 2));
       }
     }

@@ -2,7 +2,10 @@
 
 import type { FromWorker, Stage, ToWorker } from "./messages";
 import { EdgeError } from "./read";
+import { allowScriptsBelow } from "./scripts";
 import { Session } from "./session";
+
+allowScriptsBelow(new URL("./", import.meta.url));
 
 let session: Session | null = null;
 let queue: Promise<unknown> = Promise.resolve();

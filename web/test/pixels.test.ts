@@ -9,7 +9,7 @@ import {
   meanPool,
   type Point,
   valueRange,
-} from "../src/pixels";
+} from "../src/inputs/pixels";
 
 const spec = (shape: number[], unit = "", meaning = ""): TensorSpec => ({
   ...{ name: "x", shape, dtype: "float32", meaning, unit, columns: [], extra: {} },

@@ -41,11 +41,11 @@ collect(Store(Path(sys.argv[1]), journal_limit=20_000), port=0, job=Job(say))
 class Running:
     """A collector in a thread of this process, on a real port."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tokens: Path | None = None) -> None:
         self.job = Job(self._listen)
         self.url = ""
         self.ready = threading.Event()
-        self.thread = threading.Thread(target=self._run, args=(store,))
+        self.thread = threading.Thread(target=self._run, args=(store, tokens))
         self.thread.start()
         assert self.ready.wait(20)
 
@@ -53,9 +53,9 @@ class Running:
         self.url = event.message.split()[-1]
         self.ready.set()
 
-    def _run(self, store: Store) -> None:
+    def _run(self, store: Store, tokens: Path | None) -> None:
         with pytest.raises(Cancelled):
-            collect(store, port=0, job=self.job)
+            collect(store, port=0, job=self.job, tokens=tokens)
 
     def stop(self) -> None:
         self.job.cancel()

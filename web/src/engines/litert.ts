@@ -7,27 +7,42 @@ import {
   loadLiteRt,
   type TypedArray,
 } from "@litertjs/core";
-import type { Signature, Tensor, Tensors, TensorSpec } from "../contract";
+import type { Signature, Tensor, TensorSpec, Tensors } from "../contract";
 import type { EngineChoice, EngineFacts } from "../messages";
 import { EdgeError } from "../read";
 import { VERSIONS } from "../versions";
 import { type Engine, message } from "./engine";
 
+const BUILDS: Readonly<Record<string, string>> = {
+  litert: "litert_wasm_internal",
+  "litert-compat": "litert_wasm_compat_internal",
+  "litert-gpu": "litert_wasm_jspi_internal",
+  "litert-threads": "litert_wasm_threaded_internal",
+};
+
 // a page loads the library once, and models as often as it likes
 let starting: Promise<unknown> | null = null;
 
-/** `base` is the folder that holds `engines/litert/`; the bytes are a TFLite file's. */
+/** `library` is the folder with the build for the choice; the bytes are a TFLite file's. */
 export async function load(
   model: Uint8Array<ArrayBuffer>,
   signature: Signature,
-  base: URL,
+  library: URL,
   choice: EngineChoice,
 ): Promise<Engine> {
-  const facts = { ...choice, name: "LiteRT.js", version: VERSIONS.litert };
+  const { accelerator, threads } = choice;
+  const build = BUILDS[library.pathname.split("/").at(-2) ?? ""];
   try {
-    starting ??= loadLiteRt(new URL("engines/litert/", base).href);
+    starting ??= withGpu(accelerator === "webgpu", () =>
+      loadLiteRt(new URL(`${build}.js`, library).href),
+    );
     await starting;
-    const compiled = await loadAndCompile(model, { accelerator: "wasm" });
+    const compiled = await loadAndCompile(model, {
+      accelerator,
+      cpuOptions: { numThreads: threads },
+      gpuOptions: { precision: "fp32" }, // half precision would give other answers
+    });
+    const facts = { accelerator, threads, name: "LiteRT.js", version: VERSIONS.litert };
     return new LiteRtEngine(compiled, signature, facts);
   } catch (error) {
     starting = null;
@@ -35,6 +50,17 @@ export async function load(
       `LiteRT.js cannot load the model: ${message(error)}`,
       "Build the model again, or try another browser.",
     );
+  }
+}
+
+/** The library takes hold of a GPU wherever there is one, also for a model that runs without. */
+async function withGpu<T>(wanted: boolean, work: () => Promise<T>): Promise<T> {
+  if (wanted) return work();
+  Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
+  try {
+    return await work();
+  } finally {
+    Reflect.deleteProperty(navigator, "gpu"); // the browser's own is below it
   }
 }
 
@@ -56,7 +82,7 @@ class LiteRtEngine implements Engine {
         for (const [name, collected] of found) {
           const answer = answers[name];
           if (!answer) throw new EdgeError(`The model gave no output ${name}.`);
-          collected.rows.push(answer.toTypedArray().slice());
+          collected.rows.push(await answer.data());
           collected.shape = Array.from(answer.type.layout.dimensions).slice(1);
         }
       } finally {

@@ -1,31 +1,43 @@
 /** Runs an ONNX model: ONNX Runtime compiled to WebAssembly. */
 
-import * as ort from "onnxruntime-web/wasm";
+import type * as Ort from "onnxruntime-web/wasm";
 import type { Signature, Tensor, Tensors } from "../contract";
 import type { EngineChoice, EngineFacts } from "../messages";
 import { EdgeError } from "../read";
 import { VERSIONS } from "../versions";
 import { type Engine, message } from "./engine";
 
-type Values = ort.Tensor.DataType;
+type Library = typeof Ort;
+type Values = Ort.Tensor.DataType;
 
-/** `base` is the folder that holds `engines/ort/`; the bytes are an ONNX file's. */
+const BUILDS = { wasm: "ort-wasm-simd-threaded", webgpu: "ort-wasm-simd-threaded.jspi" } as const;
+
+/** `library` is the folder with the build for the choice; the bytes are an ONNX file's. */
 export async function load(
   model: Uint8Array<ArrayBuffer>,
   signature: Signature,
-  base: URL,
+  library: URL,
   choice: EngineChoice,
 ): Promise<Engine> {
-  ort.env.wasm.numThreads = choice.threads;
-  ort.env.wasm.wasmPaths = {
-    mjs: new URL("engines/ort/ort-wasm-simd-threaded.mjs", base).href,
-    wasm: new URL("engines/ort/ort-wasm-simd-threaded.wasm", base).href,
+  const { accelerator, threads } = choice;
+  const facts = {
+    accelerator,
+    threads,
+    name: "ONNX Runtime Web",
+    version: VERSIONS["onnxruntime-web"],
   };
-  ort.env.logLevel = "error";
-  const facts = { ...choice, name: "ONNX Runtime Web", version: VERSIONS["onnxruntime-web"] };
   try {
-    const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
-    return new OrtEngine(session, signature, facts);
+    const ort: Library = await (accelerator === "webgpu"
+      ? import("onnxruntime-web/jspi")
+      : import("onnxruntime-web/wasm"));
+    ort.env.wasm.numThreads = threads;
+    ort.env.wasm.wasmPaths = {
+      mjs: new URL(`${BUILDS[accelerator]}.mjs`, library).href,
+      wasm: new URL(`${BUILDS[accelerator]}.wasm`, library).href,
+    };
+    ort.env.logLevel = "error";
+    const options = { executionProviders: [accelerator] };
+    return new OrtEngine(ort, await ort.InferenceSession.create(model, options), signature, facts);
   } catch (error) {
     throw new EdgeError(
       `ONNX Runtime cannot load the model: ${message(error)}`,
@@ -36,17 +48,18 @@ export async function load(
 
 class OrtEngine implements Engine {
   constructor(
-    private readonly session: ort.InferenceSession,
+    private readonly ort: Library,
+    private readonly session: Ort.InferenceSession,
     private readonly signature: Signature,
     readonly facts: EngineFacts,
   ) {}
 
   async run(inputs: Tensors): Promise<Tensors> {
-    const feeds: Record<string, ort.Tensor> = {};
+    const feeds: Record<string, Ort.Tensor> = {};
     for (const spec of this.signature.inputs) {
       const tensor = inputs[spec.name];
       if (!tensor) throw new EdgeError(`The input ${spec.name} is missing.`);
-      feeds[spec.name] = toOrt(tensor, spec.dtype);
+      feeds[spec.name] = toOrt(this.ort, tensor, spec.dtype);
     }
     const names = this.signature.outputs.map((spec) => spec.name);
     const found = await this.session.run(feeds, names);
@@ -54,7 +67,7 @@ class OrtEngine implements Engine {
   }
 }
 
-function toOrt({ data, shape }: Tensor, dtype: string): ort.Tensor {
+function toOrt(ort: Library, { data, shape }: Tensor, dtype: string): Ort.Tensor {
   switch (dtype) {
     case "float32":
       return new ort.Tensor("float32", Float32Array.from(data), shape);
@@ -78,7 +91,7 @@ function toOrt({ data, shape }: Tensor, dtype: string): ort.Tensor {
   }
 }
 
-function fromOrt(tensor: ort.Tensor | undefined, name: string): Tensor {
+function fromOrt(tensor: Ort.Tensor | undefined, name: string): Tensor {
   if (!tensor) throw new EdgeError(`The model gave no output ${name}.`);
   return { shape: tensor.dims, data: Float64Array.from(tensor.data as Iterable<Values>, Number) };
 }

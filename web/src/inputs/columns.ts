@@ -52,10 +52,10 @@ export function middle({ edges, counts, minimum, maximum }: Sketch): number | nu
   let below = 0;
   for (const [bin, count] of counts.entries()) {
     if (count > 0 && below + count >= half) {
-      const low = Math.max(minimum, edges[bin - 1] ?? minimum);
-      const high = Math.min(maximum, edges[bin] ?? maximum);
-      // a bin around one code holds that code alone
-      if (high - low === 1 && low % 1 !== 0) return (low + high) / 2;
+      const [from, to] = [edges[bin - 1] ?? minimum, edges[bin] ?? maximum];
+      // a bin around one code, from half a step before to half a step behind it
+      if (to - from === 1 && Number.isInteger(from + 0.5)) return from + 0.5;
+      const [low, high] = [Math.max(minimum, from), Math.min(maximum, to)];
       return tidy(low + ((half - below) / count) * (high - low), maximum - minimum);
     }
     below += count;

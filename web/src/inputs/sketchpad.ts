@@ -62,7 +62,7 @@ export class Sketchpad {
     if (this.#picture) paintPicture(context, this.#picture, context.strokeStyle);
     trace(context, this.#strokes, PEN);
     if (!this.#cursor) return;
-    context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+    context.strokeStyle = getComputedStyle(this.canvas).getPropertyValue("--accent");
     context.lineWidth = 0.008;
     context.beginPath();
     context.arc(this.#cursor.x, this.#cursor.y, PEN / 2, 0, 2 * Math.PI);
@@ -141,14 +141,20 @@ export class Sketchpad {
   }
 }
 
-/** Ink shares 0…1 of the model's pixels: strokes framed as in scans, drawn finely, averaged. */
-export function rasterise(strokes: readonly Stroke[], layout: ImageLayout): Float32Array {
-  const { width, height } = layout;
+/** How wide the pen is in scans of this size, and how far from their edge: in their pixels. */
+export function penOf({ width, height }: ImageLayout): { pen: number; margin: number } {
   const size = Math.min(width, height);
   // Small scans (8×8) fill their frame with thick lines; larger ones (28×28) keep a border of a
   // seventh and have thinner lines.
   const pen = size <= 12 ? 0.16 * size : 0.085 * size;
-  const margin = size <= 12 ? pen / 2 : size / 7;
+  return { pen, margin: size <= 12 ? pen / 2 : size / 7 };
+}
+
+/** Ink shares 0…1 of the model's pixels: strokes framed as in scans, drawn finely, averaged. */
+export function rasterise(strokes: readonly Stroke[], layout: ImageLayout): Float32Array {
+  const { width, height } = layout;
+  const size = Math.min(width, height);
+  const { pen, margin } = penOf(layout);
   const canvas = new OffscreenCanvas(width * FINE, height * FINE);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) return new Float32Array(width * height);

@@ -61,6 +61,7 @@ export class Desk {
     return this.fetch(request);
   }
 
+  /** Nothing for what this bundle does not have. */
   async #from(stored: Stored, request: Request, wanted: Wanted): Promise<Response | null> {
     const { path, fresh } = wanted;
     const address = this.shelf.address(path);
@@ -79,15 +80,15 @@ export class Desk {
   }
 
   /** A file that is lost or damaged comes from the host once more, if the host still has it. */
-  async #mend(stored: Stored, path: string, fact: FileFact): Promise<Response | null> {
+  async #mend(stored: Stored, path: string, fact: FileFact): Promise<Response> {
     const address = this.shelf.address(path);
     let answer: Response;
     try {
       answer = await this.taker.file(address, path, fact);
-    } catch {
+    } catch (error) {
       // without it this bundle cannot start: what the host has now is the way out
       await this.shelf.change({ unproven: PATIENCE });
-      return null;
+      return new Response(`${error instanceof Error ? error.message : error}\n`, { status: 502 });
     }
     await stored.cache.put(address, answer.clone()).catch(() => {}); // no room: answered all the same
     return isolated(answer);

@@ -1,5 +1,6 @@
 /** The card that shows what the model says; it builds itself, in a page or in a shadow root. */
 
+import { best } from "../answers";
 import type { Abstention, Signature, Tensor, TensorSpec } from "../contract";
 import type { Answer, Prediction } from "../messages";
 import { facts, make } from "./dom";
@@ -89,12 +90,12 @@ export class AnswerCard {
     const { labels } = this.signature;
     const shares = this.#shares;
     const order = [...labels.keys()];
-    const best = likeliest(shares);
+    const first = best(shares);
     const many = labels.length > ALL;
     if (many) order.sort((a, b) => (shares[b] ?? 0) - (shares[a] ?? 0));
     this.#rows.forEach((each, place) => {
       const index = order[place] ?? place;
-      fill(each, labels[index] ?? "", shares[index] ?? 0, index === best);
+      fill(each, labels[index] ?? "", shares[index] ?? 0, index === first);
     });
     this.#rest.hidden = !many;
     this.#showOthers();
@@ -102,8 +103,9 @@ export class AnswerCard {
 
   /** A thousand lines are only made for who looks at them. */
   #showOthers(): void {
-    if (!this.#rest.open || this.#shares.length === 0) return this.#others.replaceChildren();
+    this.#others.replaceChildren();
     const shares = this.#shares;
+    if (!this.#rest.open || shares.length === 0) return;
     const order = [...this.signature.labels.keys()].sort(
       (a, b) => (shares[b] ?? 0) - (shares[a] ?? 0),
     );
@@ -192,11 +194,6 @@ function numbers(tensor: Tensor | undefined): number[] {
   return Array.from({ length: size }, (_, place) => tensor.data[place] ?? Number.NaN);
 }
 
-/** Of equals the first, as on a device. */
-function likeliest(shares: readonly number[]): number {
-  return shares.reduce((best, share, place) => (share > (shares[best] ?? 0) ? place : best), 0);
-}
-
 function row(): Row {
   const name = make("span", { dir: "auto", className: "name" });
   const bar = make("div", { className: "bar" });
@@ -206,9 +203,14 @@ function row(): Row {
   return { line: make("li", {}, name, track, share), name, bar, share };
 }
 
-function fill({ line, name, bar, share }: Row, label: string, value: number | null, best: boolean) {
+function fill(
+  { line, name, bar, share }: Row,
+  label: string,
+  value: number | null,
+  first: boolean,
+) {
   name.textContent = label;
-  line.classList.toggle("best", best);
+  line.classList.toggle("best", first);
   bar.style.width = `${100 * Math.min(1, Math.max(0, value ?? 0))}%`;
   share.textContent = value === null ? "" : percent(value);
 }

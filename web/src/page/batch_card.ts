@@ -80,7 +80,11 @@ export class BatchCard {
   #show(rows: readonly Row[], stopped: boolean, error?: unknown): void {
     const told = summary(rows, stopped);
     const save = button("Download as CSV", () =>
-      download(`${this.manifest.name}-answers.csv`, table(this.manifest.signature, rows), "text/csv"),
+      download(
+        `${this.manifest.name}-answers.csv`,
+        table(this.manifest.signature, rows),
+        "text/csv",
+      ),
     );
     const parts: HTMLElement[] = [make("p", { textContent: told })];
     if (error !== undefined) {
@@ -97,20 +101,30 @@ export class BatchCard {
     const { labels, outputs } = this.manifest.signature;
     const classes = labels.length > 0;
     const heads = ["Item", "Answer", ...(classes ? ["Confidence"] : []), "Note"];
-    const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col", textContent: text })));
+    const head = make(
+      "tr",
+      {},
+      ...heads.map((text) => make("th", { scope: "col", textContent: text })),
+    );
     const lines = rows.slice(0, SHOWN).map(({ name, problem, answer, values, unlike }) => {
       const number = values.length === 1 ? withUnit(values[0] ?? 0, outputs[0]?.unit ?? "") : "";
       const given = answer.abstained ? "No answer" : (answer.label ?? number);
       const sure = answer.confidence === undefined ? "" : percent(answer.confidence);
       const unsure = answer.abstained ? `not sure enough: ${answer.label}` : "";
-      const note = problem || [unsure, unlike ? "unlike the training data" : ""].filter(Boolean).join("; ");
+      const note =
+        problem || [unsure, unlike ? "unlike the training data" : ""].filter(Boolean).join("; ");
       const cells = [name, given, ...(classes ? [sure] : []), note];
       return make("tr", {}, ...cells.map((text) => make("td", { textContent: text, dir: "auto" })));
     });
     const caption = make("caption", { className: "unseen", textContent: "Answers" });
     const made = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...lines));
     // who has no mouse scrolls with the arrow keys
-    const frame = make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: "Answers" });
+    const frame = make("div", {
+      className: "scroll",
+      tabIndex: 0,
+      role: "region",
+      ariaLabel: "Answers",
+    });
     frame.append(made);
     if (rows.length > SHOWN) {
       const more = `${counted(rows.length - SHOWN, "item")} more in the download.`;

@@ -30,13 +30,16 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 export function engineWords({ name, version, accelerator, threads }: EngineFacts): string {
-  const how = accelerator === "webgpu" ? "WebGPU" : threads === 1 ? "1 thread" : `${threads} threads`;
+  const how =
+    accelerator === "webgpu" ? "WebGPU" : threads === 1 ? "1 thread" : `${threads} threads`;
   return `${name} ${version}, ${how}`;
 }
 
 /** What to paste into a message. */
 export function report(model: string, found: Timing, engine: EngineFacts, browser: string): string {
-  const times = (["p50", "p90", "p99"] as const).map((name) => `${name} ${milliseconds(found[name])}`);
+  const times = (["p50", "p90", "p99"] as const).map(
+    (name) => `${name} ${milliseconds(found[name])}`,
+  );
   return `${model}: ${times.join(", ")} (${found.runs} runs)\n${engineWords(engine)}\n${browser}\n`;
 }
 
@@ -54,7 +57,9 @@ export class BenchmarkCard {
   ) {
     const heading = make("h2", { id: "benchmark-title", textContent: "Speed" });
     const told = "How long the engine takes for one item, in this browser, now.";
-    this.#result.append(make("p", { className: "quiet", textContent: told }));
+    const empty = make("strong", { textContent: "Not measured yet" });
+    const why = make("span", { className: "quiet", textContent: told });
+    this.#result.append(make("p", { className: "empty" }, empty, why));
     place.replaceChildren(make("div", { className: "title" }, heading, this.#run), this.#result);
   }
 
@@ -85,7 +90,8 @@ export class BenchmarkCard {
   }
 
   #show(ms: readonly number[]): void {
-    if (ms.length === 0) return this.#result.replaceChildren();
+    this.#result.replaceChildren();
+    if (ms.length === 0) return;
     const found = timing(ms);
     const text = report(this.model, found, this.engine(), navigator.userAgent);
     const copy = button("Copy", () => {

@@ -1,7 +1,8 @@
 /** Small helps for building the page by hand. */
 
-type Words<T> = { readonly [K in keyof T]?: T[K] };
-type Tags = HTMLElementTagNameMap;
+import { make, button as plain } from "../inputs/dom";
+
+export { make };
 
 /** The element of that id; its absence is a mistake in index.html. */
 export function element<T extends HTMLElement = HTMLElement>(id: string): T {
@@ -10,25 +11,12 @@ export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   return found as T;
 }
 
-/** A new element with these properties and children. */
-export function make<K extends keyof Tags>(
-  tag: K,
-  words: Words<Tags[K]> = {},
-  ...children: readonly (Node | string)[]
-): Tags[K] {
-  const made = Object.assign(document.createElement(tag), words);
-  made.append(...children);
-  return made;
-}
-
 export function button(text: string, onClick: () => void, className = ""): HTMLButtonElement {
-  const made = make("button", { type: "button", textContent: text, className });
-  made.addEventListener("click", onClick);
-  return made;
+  return Object.assign(plain(text, onClick), { className });
 }
 
 /** Rows of a quiet name and its value, as the window has them. */
-export function facts(rows: Iterable<readonly [string, string]>): HTMLElement {
+export function facts(rows: Iterable<readonly [string, string]>): HTMLDListElement {
   const list = make("dl", { className: "facts" });
   for (const [name, value] of rows) {
     const told = make("dd", { textContent: value, dir: "auto" });

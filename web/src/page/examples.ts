@@ -1,8 +1,8 @@
 /** Real items from the package, one click away. */
 
 import type { Golden, Signature, Tensors } from "../contract";
-import { imageLayout, inkOf, item } from "../inputs/pixels";
-import { showInk } from "../inputs/sketchpad";
+import { item } from "../inputs/pixels";
+import { thumbnail } from "../inputs/thumbnails";
 import { make } from "./dom";
 
 const MOST = 12; // as many as fit in two rows on a phone
@@ -18,7 +18,7 @@ export class ExampleRow {
   ) {
     const [spec] = signature.inputs;
     const first = spec && golden.inputs[spec.name];
-    const layout = spec && signature.inputs.length === 1 ? imageLayout(spec) : null;
+    const alone = signature.inputs.length === 1;
     const count = Math.min(MOST, first?.shape[0] ?? 0);
     this.#buttons = Array.from({ length: count }, (_, index) => {
       const example = Object.fromEntries(
@@ -26,11 +26,10 @@ export class ExampleRow {
       );
       const name = `Example ${index + 1}`;
       const made = make("button", { type: "button", ariaPressed: "false", ariaLabel: name });
-      const data = layout && example[layout.name]?.data;
-      if (data) {
-        const canvas = make("canvas", { className: "pixels" });
-        showInk(canvas, inkOf(data, layout), layout);
-        made.append(canvas);
+      const tensor = spec && alone && example[spec.name];
+      const picture = tensor ? thumbnail(spec, signature.labels, tensor) : null;
+      if (picture) {
+        made.append(picture);
       } else {
         made.className = "words";
         made.textContent = name;

@@ -5,7 +5,7 @@
  * the share of the class that was answered, or the number.
  */
 
-import type { Profile, Signature, Sketch, Tensor, Tensors, TensorSpec } from "../contract";
+import type { Profile, Signature, Sketch, Tensor, TensorSpec, Tensors } from "../contract";
 import type { ImageLayout } from "../inputs/pixels";
 import type { Prediction } from "../messages";
 
@@ -120,39 +120,36 @@ export function columns(spec: TensorSpec, profile: Profile): readonly Part[] {
   const width = Math.max(spec.shape[1] ?? 0, spec.columns.length);
   return Array.from({ length: width }, (_, place) => {
     const name = spec.columns[place] ?? (width === 1 ? spec.name : `${spec.name}[${place}]`);
-    const sketch =
-      profile.sketches.get(`${spec.name}.${name}`) ?? profile.sketches.get(name);
+    const sketch = profile.sketches.get(`${spec.name}.${name}`) ?? profile.sketches.get(name);
     return { name, places: [place], filler: median(sketch) ?? 0 };
   });
 }
 
-/** Which axis of an item is time: the longest, of equals the last. */
-export function timeAxis(shape: readonly number[]): number {
-  const longest = Math.max(...shape);
-  return shape.lastIndexOf(longest);
+/** How readings lie in an item. */
+export interface Stretch {
+  readonly name: string; // of the input
+  readonly samples: number;
+  readonly channels: number;
+  readonly channelsLast: boolean;
 }
 
-/** Stretches of a series or sound, all its channels; `shape` is one item's. */
+/** Stretches of a series or sound, all its channels. */
 export function segments(
-  spec: TensorSpec,
-  shape: readonly number[],
+  { name, samples, channels, channelsLast }: Stretch,
   profile: Profile,
 ): readonly Part[] {
-  const axis = timeAxis(shape);
-  const length = shape[axis] ?? 0;
-  const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  const size = shape.reduce((product, each) => product * each, 1);
-  const filler = mean(profile.sketches.get(spec.name)) ?? 0;
-  const count = Math.min(SEGMENTS, length);
-  const found: number[][] = Array.from({ length: count }, () => []);
-  for (let place = 0; place < size; place++) {
-    const time = Math.floor(place / inner) % length;
-    found[Math.floor((time * count) / length)]?.push(place);
-  }
-  return found.map((places, index) => ({
-    name: `${Math.round((index * length) / count)}`,
-    ...{ places, filler },
-  }));
+  const filler = mean(profile.sketches.get(name)) ?? 0;
+  const count = Math.min(SEGMENTS, samples);
+  return Array.from({ length: count }, (_, index) => {
+    const [from, to] = [index, index + 1].map((edge) => Math.round((edge * samples) / count));
+    const places: number[] = [];
+    for (let time = from ?? 0; time < (to ?? 0); time++) {
+      for (let channel = 0; channel < channels; channel++) {
+        places.push(channelsLast ? time * channels + channel : channel * samples + time);
+      }
+    }
+    return { name: `${(from ?? 0) + 1} to ${to}`, places, filler };
+  });
 }
 
 /** The mean effect of the parts that cover each value: what a picture of it shows. */

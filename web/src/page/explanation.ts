@@ -1,7 +1,11 @@
 /** Shows on request which parts of an input its answer rests on. */
 
-import type { Profile, Signature, Tensor, Tensors } from "../contract";
-import { type ImageLayout, imageLayout, inkOf } from "../inputs/pixels";
+import type { Profile, Signature, Tensor, TensorSpec, Tensors } from "../contract";
+import { kindOf, seriesLayout, soundLayout } from "../inputs/kinds";
+import { paint, pixelsOf } from "../inputs/photos";
+import { type ImageLayout, imageLayout } from "../inputs/pixels";
+import { plot } from "../inputs/plot";
+import { readingsOf } from "../inputs/readings";
 import { button, make } from "./dom";
 import {
   type Ask,
@@ -11,26 +15,31 @@ import {
   heat,
   type Part,
   patches,
+  type Stretch,
   segments,
-  timeAxis,
 } from "./explain";
 import { percent, withUnit } from "./words";
 
 const SHOWN = 8; // columns of a table
 const STRONG = 0.75; // opacity of the strongest effect: what lies under it stays visible
+const SMALL = 5e-4; // of a share: it would be told as 0.0 %
 
 export class Explanation {
   readonly button = button("Why?", () => void this.#toggle());
   readonly place = make("div", { className: "explanation", hidden: true });
   #inputs: Tensors | null = null;
   #running: AbortController | null = null;
+  readonly #parts: readonly Part[];
 
   constructor(
     private readonly signature: Signature,
-    private readonly profile: Profile,
+    profile: Profile,
     private readonly ask: Ask,
   ) {
     this.button.ariaExpanded = "false";
+    const [spec, ...others] = signature.inputs;
+    this.#parts = spec && others.length === 0 ? partsOf(spec, profile) : [];
+    this.button.hidden = this.#parts.length === 0;
   }
 
   /** What would be explained; an explanation of what was there before goes. */
@@ -64,12 +73,10 @@ export class Explanation {
     const tell = (share: number) => {
       bar.value = share;
     };
-    const layout = imageLayout(spec);
-    const parts = this.#parts(given, layout);
     try {
-      const { signature, ask } = this;
-      const found = await effects(signature, inputs, spec.name, parts, ask, running.signal, tell);
-      this.place.replaceChildren(...this.#shown(found, given, layout));
+      const words = [spec.name, this.#parts, this.ask, running.signal, tell] as const;
+      const found = await effects(this.signature, inputs, ...words);
+      this.place.replaceChildren(...this.#shown(spec, found, given));
     } catch (error) {
       if (running.signal.aborted) return;
       const told = error instanceof Error ? error.message : String(error);
@@ -77,31 +84,25 @@ export class Explanation {
     }
   }
 
-  #parts(given: Tensor, layout: ImageLayout | null): readonly Part[] {
-    const [spec] = this.signature.inputs;
-    if (!spec) return [];
-    if (layout) return patches(layout, this.profile);
-    if (spec.shape.length === 2) return columns(spec, this.profile);
-    return segments(spec, given.shape.slice(1), this.profile);
-  }
-
-  #shown(found: readonly Effect[], given: Tensor, layout: ImageLayout | null): HTMLElement[] {
-    if (found.every(({ drop }) => Math.abs(drop) < 5e-4)) {
+  #shown(spec: TensorSpec, found: readonly Effect[], given: Tensor): readonly Element[] {
+    const smallest = this.signature.labels.length > 0 ? SMALL : 0;
+    if (found.every(({ drop }) => Math.abs(drop) <= smallest)) {
       return [make("p", { className: "quiet", textContent: "No part alone changes this answer." })];
     }
-    if (!layout && given.shape.length === 2) return [this.#table(found)];
-    const values = heat(found, given.data.length);
-    const canvas = layout ? picture(given, values, layout) : plot(given, values, this.place);
+    const layout = imageLayout(spec);
+    if (!layout && spec.shape.length === 2 && !stretchOf(spec)) return this.#table(found);
     const strongest = found.reduce((a, b) => (b.drop > a.drop ? b : a));
     const most = this.#amount(strongest.drop);
-    const what = layout ? `near ${strongest.name}` : `from ${strongest.name}`;
-    canvas.role = "img";
-    canvas.ariaLabel = `What the answer rests on: most ${what}, by ${most}`;
-    const caption = `Blue speaks for the answer, amber against it; covering the bluest part takes ${most} away.`;
-    return [canvas, make("p", { className: "quiet", textContent: caption })];
+    const where = layout ? `around ${strongest.name}` : `readings ${strongest.name}`;
+    const told = `What the answer rests on: most on ${where}, ${most}`;
+    const shown = layout ? picture(given, found, layout, told) : series(spec, given, found, told);
+    const caption =
+      "Blue speaks for the answer, amber against it. " +
+      `Without the bluest part it changes by ${this.#amount(-strongest.drop)}.`;
+    return [shown, make("p", { className: "quiet", textContent: caption })];
   }
 
-  #table(found: readonly Effect[]): HTMLElement {
+  #table(found: readonly Effect[]): readonly HTMLElement[] {
     const order = [...found].sort((a, b) => Math.abs(b.drop) - Math.abs(a.drop)).slice(0, SHOWN);
     const largest = Math.abs(order[0]?.drop ?? 0) || 1;
     const lines = order.map(({ name, drop, filler }) => {
@@ -113,12 +114,10 @@ export class Explanation {
       return make("li", { title: `with ${filler} instead` }, label, track, share);
     });
     const told = "What each value adds to the answer, against the middle one of the training data:";
-    return make(
-      "div",
-      {},
+    return [
       make("p", { className: "quiet", textContent: told }),
       make("ol", { className: "bars", ariaLabel: "What the answer rests on" }, ...lines),
-    );
+    ];
   }
 
   #amount(drop: number): string {
@@ -128,65 +127,74 @@ export class Explanation {
   }
 }
 
-/** The picture in grey, under a veil where the answer rests on it. */
-function picture(given: Tensor, values: Float64Array, layout: ImageLayout): HTMLCanvasElement {
-  const { width, height, channels, channelsLast } = layout;
-  const canvas = make("canvas", { width, height, className: "heat" });
-  const context = canvas.getContext("2d");
-  if (!context) return canvas;
-  const ink = inkOf(given.data, layout);
-  const image = context.createImageData(width, height);
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    const value = (values[channelsLast ? pixel * channels : pixel] ?? 0) / largest;
-    const veil = value < 0 ? AMBER : BLUE;
-    const grey = 255 * Math.min(1, Math.max(0, ink[pixel] ?? 0));
-    const opacity = STRONG * Math.abs(value);
-    veil.forEach((colour, place) => {
-      image.data[4 * pixel + place] = grey * (1 - opacity) + colour * opacity;
-    });
-    image.data[4 * pixel + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
-  return canvas;
+/** What can be taken away from an item; nothing of what no picture could show. */
+function partsOf(spec: TensorSpec, profile: Profile): readonly Part[] {
+  const layout = imageLayout(spec);
+  if (layout) return patches(layout, profile);
+  const stretch = stretchOf(spec);
+  if (stretch) return segments(stretch, profile);
+  return spec.shape.length === 2 ? columns(spec, profile) : [];
+}
+
+/** How the readings of a series or sound lie; null for a table. */
+function stretchOf(spec: TensorSpec): Stretch | null {
+  const sound = soundLayout(spec);
+  if (sound) return { ...sound, channels: 1, channelsLast: false };
+  const layout = kindOf(spec) === "table" ? null : seriesLayout(spec);
+  return layout && { ...layout, channels: layout.channels.length };
 }
 
 const BLUE = [59, 130, 246]; // the accent and its opposite: told apart by all kinds of eyes
 const AMBER = [245, 158, 11];
 
-/** The series as lines, on a ground as strong as the answer rests on each stretch. */
-function plot(given: Tensor, values: Float64Array, place: HTMLElement): HTMLCanvasElement {
-  const shape = given.shape.slice(1);
-  const axis = timeAxis(shape);
-  const length = shape[axis] ?? 1;
-  const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  const outer = given.data.length / (length * inner);
-  const [width, height] = [640, 160];
-  const canvas = make("canvas", { width, height, className: "plot" });
+/** The picture, under a veil where the answer rests on it. */
+function picture(
+  given: Tensor,
+  found: readonly Effect[],
+  layout: ImageLayout,
+  told: string,
+): HTMLCanvasElement {
+  const { width, height, channels, channelsLast } = layout;
+  const canvas = make("canvas", { width, height, className: "heat", role: "img", ariaLabel: told });
   const context = canvas.getContext("2d");
   if (!context) return canvas;
+  paint(canvas, pixelsOf(given, layout));
+  const values = heat(found, given.data.length);
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-  for (let time = 0; time < length; time++) {
-    const value = (values[time * inner] ?? 0) / largest;
-    context.fillStyle = `rgb(${(value < 0 ? AMBER : BLUE).join(" ")} / ${STRONG * Math.abs(value)})`;
-    const left = Math.floor((time / length) * width);
-    context.fillRect(left, 0, Math.ceil(((time + 1) / length) * width) - left, height);
-  }
-  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let i = 0; i < given.data.length; i++) {
-    low = Math.min(low, given.data[i] ?? low);
-    high = Math.max(high, given.data[i] ?? high);
-  }
-  context.strokeStyle = getComputedStyle(place).color;
-  context.lineWidth = 1.5;
-  for (let channel = 0; channel < outer * inner; channel++) {
-    context.beginPath();
-    const start = Math.floor(channel / inner) * length * inner + (channel % inner);
-    for (let time = 0; time < length; time++) {
-      const share = ((given.data[start + time * inner] ?? 0) - low) / (high - low || 1);
-      context.lineTo(((time + 0.5) / length) * width, height - 8 - share * (height - 16));
-    }
-    context.stroke();
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const value = values[channelsLast ? pixel * channels : pixel] ?? 0;
+    context.fillStyle = veil(value, largest);
+    context.fillRect(pixel % width, Math.floor(pixel / width), 1, 1);
   }
   return canvas;
+}
+
+function veil(value: number, largest: number): string {
+  const colour = value < 0 ? AMBER : BLUE;
+  return `rgb(${colour.join(" ")} / ${(STRONG * Math.abs(value)) / largest})`;
+}
+
+/** The readings as lines, on a ground as strong as the answer rests on each stretch. */
+function series(
+  spec: TensorSpec,
+  given: Tensor,
+  found: readonly Effect[],
+  told: string,
+): SVGSVGElement {
+  const layout = seriesLayout(spec);
+  const lines = layout ? readingsOf(given, layout) : [Float64Array.from(given.data)];
+  const drawn = plot(lines, told);
+  const { width, height } = drawn.viewBox.baseVal;
+  const largest = found.reduce((most, { drop }) => Math.max(most, Math.abs(drop)), 0) || 1;
+  const grounds = found.map(({ drop }, index) => {
+    const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const words = {
+      ...{ x: (index * width) / found.length, y: 0, width: width / found.length, height },
+      fill: veil(drop, largest),
+    };
+    for (const [name, value] of Object.entries(words)) ground.setAttribute(name, String(value));
+    return ground;
+  });
+  drawn.prepend(...grounds);
+  return drawn;
 }

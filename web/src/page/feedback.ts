@@ -73,7 +73,9 @@ export class Feedback {
   }
 
   #toggle(): void {
-    if (!this.place.hidden) return this.#close();
+    const open = !this.place.hidden;
+    this.#close();
+    if (open) return;
     const { signature } = this.manifest;
     const field = choice(signature);
     const form = make(
@@ -87,6 +89,7 @@ export class Feedback {
       list.append(...signature.labels.map((label) => make("option", { value: label })));
       form.append(list);
     }
+    field.addEventListener("input", () => field.setCustomValidity("")); // else it stays refused
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#keep(field);
@@ -120,15 +123,16 @@ export class Feedback {
   #show(): void {
     const count = this.#judged.length;
     const { name } = this.manifest;
-    const save = () => download(`${name}-labels.csv`, table(this.manifest, this.#judged), "text/csv");
+    const save = () =>
+      download(`${name}-labels.csv`, table(this.manifest, this.#judged), "text/csv");
     const forget = () => {
       this.#judged.length = 0;
       this.#show();
     };
-    const told = `${counted(count, "label")} kept, with its input, in this tab only.`;
+    const told = `${counted(count, "label")} kept with the input, in this tab only.`;
     this.#kept.hidden = count === 0;
     this.#kept.replaceChildren(
-      make("span", { className: "quiet", textContent: told.replace(/^(?!1 )(.*)its input/, "$1their inputs") }),
+      make("span", { className: "quiet", textContent: told }),
       make("span", { className: "actions" }, button("Download", save), button("Forget", forget)),
     );
   }
@@ -137,7 +141,12 @@ export class Feedback {
 function choice({ labels, outputs }: Signature): HTMLInputElement | HTMLSelectElement {
   if (labels.length === 0) {
     const unit = outputs[0]?.unit ?? "";
-    return make("input", { type: "number", step: "any", required: true, ariaLabel: `It is … ${unit}` });
+    return make("input", {
+      type: "number",
+      step: "any",
+      required: true,
+      ariaLabel: `It is … ${unit}`,
+    });
   }
   if (labels.length > CHOICES) {
     const field = make("input", { type: "text", required: true, autocomplete: "off" });

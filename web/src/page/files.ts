@@ -40,7 +40,9 @@ async function walk(entry: FileSystemEntry, found: File[]): Promise<void> {
     const reader = entry.createReader();
     for (;;) {
       // a browser gives a hundred at a time, and none at the end
-      const some = await new Promise<FileSystemEntry[]>((give, fail) => reader.readEntries(give, fail));
+      const some = await new Promise<FileSystemEntry[]>((give, fail) =>
+        reader.readEntries(give, fail),
+      );
       if (some.length === 0) return;
       for (const one of some) await walk(one, found);
     }

@@ -3,7 +3,15 @@
  * `edge_targets/runtime/watching.py` watches are looked up in what training saw of them.
  */
 
-import type { Abstention, Profile, Signature, Sketch, Tensor, Tensors, TensorSpec } from "../contract";
+import type {
+  Abstention,
+  Profile,
+  Signature,
+  Sketch,
+  Tensor,
+  TensorSpec,
+  Tensors,
+} from "../contract";
 
 const MAX_AN_ITEM = 1024; // values read of one item, as in watching.py
 const MARGIN = 0.1; // of the range that training saw: what lies further out is outside

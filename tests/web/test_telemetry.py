@@ -1,0 +1,180 @@
+"""Telemetry from real browsers to the real collector: after a yes, profiles only, each once."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.web.collecting import (
+    Collector,
+    agree,
+    bundle_for,
+    flush,
+    predict,
+    ready,
+    until_sent,
+    waiting,
+)
+from tests.web.conftest import KEY
+from tests.web.driving import Driven, Launch, Tab, browsers
+from toolkit.workspace import Workspace
+
+Serving = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Launch]:
+    with browsers() as launch:
+        yield launch
+
+
+@pytest.fixture(scope="module")
+def chromium_of(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Driven:
+    return launch("chromium", tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    made = Collector(Workspace.create(tmp_path / "ws"))
+    yield made
+    made.down()
+
+
+@pytest.fixture
+def site(collector: Collector, package: Path, web: Path, tmp_path: Path, serving: Serving) -> str:
+    """A bundle whose collector is another host; each test has an origin of its own."""
+    return serving(bundle_for(collector, package, tmp_path / "site", KEY))
+
+
+@pytest.fixture
+def tab(chromium_of: Driven) -> Iterator[Tab]:
+    made = chromium_of.tab()
+    yield made
+    made.close()
+
+
+def test_a_page_elsewhere_sends_with_its_token(
+    tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    collector.up()
+    ready(tab, site)
+    agree(tab)
+    predict(tab, digits.test[:120])
+    predict(tab, digits.test[120:130])
+
+    assert flush(tab) == {"sent": 1, "left": 0}
+
+    [heard] = collector.heard
+    assert heard.headers["origin"] == site.rstrip("/")
+    assert heard.headers["authorization"].startswith("Bearer ")
+    assert not heard.headers.keys() & {"cookie", "referer"}
+    [name] = collector.store.devices("digits")
+    assert re.fullmatch("browser-[0-9a-f]+", name)
+    assert collector.store.profiles("digits")[name].samples == 130
+    assert tab.complaints == []
+
+
+def test_nothing_is_counted_kept_or_sent_before_a_yes(
+    tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    collector.up()
+    ready(tab, site)
+
+    predict(tab, digits.test[:50])
+
+    assert flush(tab) == {"sent": 0, "left": 0}
+    assert waiting(tab) is None  # not even an empty outbox
+    assert tab.evaluate("localStorage.getItem(`sanderling device ${location.pathname}`)") is None
+    assert collector.heard == []
+    agree(tab)
+    assert flush(tab) == {"sent": 0, "left": 0}  # what came before is not counted afterwards
+    assert not any(collector.url in url for url in tab.requests)
+
+
+def test_a_yes_taken_back_empties_the_outbox(
+    tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    ready(tab, site)
+    agree(tab)
+    predict(tab, digits.test[:5])
+    assert flush(tab) == {"sent": 0, "left": 1}
+    assert len(waiting(tab) or []) == 1
+    predict(tab, digits.test[:5])
+
+    agree(tab, yes=False)
+    predict(tab, digits.test[:5])
+    assert flush(tab) == {"sent": 0, "left": 0}
+
+    assert waiting(tab) == []
+    collector.up()
+    agree(tab)
+    assert flush(tab) == {"sent": 0, "left": 0}
+    assert collector.heard == []
+
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+
+
+def numbers(text: str) -> set[float]:
+    return {float(found) for found in NUMBER.findall(text)}
+
+
+def test_no_value_of_an_input_leaves_the_browser(
+    tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    collector.up()
+    ready(tab, site)
+    agree(tab)
+    draw = np.random.default_rng(3)
+    # the worst case is a window of one picture, and a picture of one value: its sketch would be it
+    pictures = [np.full((1, 1, 8, 8), 7.3125, np.float32)]
+    pictures += [draw.uniform(0, 16, (1, 1, 8, 8)).astype(np.float32) for _ in range(3)]
+
+    for picture in pictures:
+        predict(tab, picture)
+        assert flush(tab)["sent"] == 1
+
+    inputs = np.concatenate(pictures).astype(np.float64)
+    told = {round(value, 9) for heard in collector.heard for value in numbers(heard.text)}
+    seen = {round(value, 9) for value in inputs.reshape(-1)}
+    sums = {round(float(found), 9) for found in [*inputs.sum((1, 2, 3)), *inputs.mean((1, 2, 3))]}
+    squares = {round(float(found), 9) for found in (inputs**2).sum((1, 2, 3))}
+    assert len(collector.heard) == 4
+    assert not told & (seen | sums | squares)
+    profile = json.loads(tab.evaluate("fetch('package/profile.json').then(a => a.text())"))
+    for heard in collector.heard:
+        for name, sketch in heard.records[0]["sketches"].items():
+            edges = profile["sketches"][name]["edges"]
+            assert sketch["edges"] == edges
+            assert {sketch["minimum"], sketch["maximum"]} <= set(edges)
+
+
+def test_records_survive_a_collector_that_is_away_and_a_restart_of_the_browser(
+    launch: Launch, site: str, collector: Collector, digits: Any, tmp_path: Path
+) -> None:
+    first = launch("chromium", tmp_path / "profile")
+    tab = first.tab()
+    ready(tab, site)
+    agree(tab)
+    predict(tab, digits.test[:5])
+    assert flush(tab) == {"sent": 0, "left": 1}
+    first.close()
+
+    second = launch("chromium", tmp_path / "profile")
+    tab = second.tab()
+    ready(tab, site)  # the yes is remembered
+    predict(tab, digits.test[5:12])
+    assert flush(tab) == {"sent": 0, "left": 2}
+    collector.up()
+    ready(tab, site)
+    until_sent(tab, 0)
+
+    [name] = collector.store.devices("digits")
+    assert waiting(tab) == []
+    assert collector.store.count() == 2
+    assert collector.store.profiles("digits")[name].samples == 12
+    second.close()

@@ -1,0 +1,77 @@
+/** Times engines against the one in use. */
+
+import type { EngineChoice } from "../messages";
+
+/** What was found out of one alternative; `ratio` of its time to the time of the one in use. */
+export interface Finding {
+  readonly choice: EngineChoice;
+  readonly ratio: number; // 0 where it did not run
+  readonly why: string; // it did not run or answered otherwise; empty when it answered the same
+}
+
+/** A model as far as it takes part in the contest. */
+export interface Rival {
+  /** Of runs on the same input, in ms. */
+  time(runs: number): Promise<readonly number[]>;
+  /** The labels of the golden inputs, or its values where it has none. */
+  answers(): Promise<string>;
+  close(): void;
+}
+
+const GAIN = 0.85; // of the time: less of a gain is not worth another engine
+const ROUNDS = 5;
+const ROUND_MS = 100;
+const MOST_RUNS = 20; // a round
+
+/** Each alternative against the one in use, one after the other. */
+export async function contest(
+  running: Rival,
+  choices: readonly EngineChoice[],
+  open: (choice: EngineChoice) => Promise<Rival>,
+): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const choice of choices) {
+    let other: Rival;
+    try {
+      other = await open(choice);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      found.push({ choice, ratio: 0, why });
+      continue;
+    }
+    try {
+      const same = (await other.answers()) === (await running.answers());
+      const ratio = same ? await compare(running, other) : 0;
+      found.push({ choice, ratio, why: same ? "" : "It gives other answers." });
+    } finally {
+      other.close();
+    }
+  }
+  return found;
+}
+
+export function fastest(found: readonly Finding[]): EngineChoice | null {
+  const [best] = found
+    .filter(({ ratio, why }) => why === "" && ratio <= GAIN)
+    .sort((one, other) => one.ratio - other.ratio);
+  return best?.choice ?? null;
+}
+
+/** Median time of the other as a share of the first's; by turns, so that both meet the same load. */
+async function compare(first: Rival, other: Rival): Promise<number> {
+  const [alone = 0] = await first.time(1);
+  const runs = Math.max(1, Math.min(MOST_RUNS, Math.floor(ROUND_MS / Math.max(alone, 0.1))));
+  await other.time(runs); // shaders and caches: the first runs are not like the others
+  await first.time(runs);
+  const [mine, theirs]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    mine.push(...(await first.time(runs)));
+    theirs.push(...(await other.time(runs)));
+  }
+  return median(theirs) / median(mine);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}

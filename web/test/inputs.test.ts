@@ -1,0 +1,329 @@
+import { expect, test } from "vitest";
+import type { Signature, Sketch, TensorSpec } from "../src/contract";
+import { delimiterOf, numberIn, rowsOf, spelling } from "../src/inputs/cells";
+import { columnsOf, itemsIn, middle, rowOf } from "../src/inputs/columns";
+import { toTensors } from "../src/inputs/convert";
+import { bytesOf, itemsOf, textOf } from "../src/inputs/files";
+import { inkIn } from "../src/inputs/ink";
+import { kindOf, seriesLayout, soundLayout } from "../src/inputs/kinds";
+import { readingsIn, readingsOf, windowsOf, windowTensor } from "../src/inputs/readings";
+import { grey, resized } from "../src/inputs/resize";
+import { ofLength, resampled, transform } from "../src/inputs/spectrum";
+import { readWav } from "../src/inputs/wav";
+
+const spec = (shape: number[], more: Partial<TensorSpec> = {}): TensorSpec => ({
+  ...{ name: "x", shape, dtype: "float32", meaning: "", unit: "", columns: [], extra: {} },
+  ...more,
+});
+
+const signature = (...inputs: TensorSpec[]): Signature => ({
+  ...{ inputs, outputs: [], labels: [], extra: {} },
+});
+
+test("each kind is known by what the toolkit's sources write", () => {
+  const digits = spec([-1, 1, 8, 8], { meaning: "ink on a 4x4 patch", unit: "0-16" });
+  const photo = spec([-1, 3, 32, 32], { meaning: "red, green, blue", unit: "0-255" });
+  const grey = spec([-1, 1, 28, 28], { meaning: "brightness", unit: "0-255" });
+  const audio = spec([-1, 1, 8000], { name: "audio", unit: "-1 to 1 at 8000 Hz" });
+  const table = spec([-1, 2], { columns: ["a", "b"] });
+  const window = spec([-1, 32], { name: "series", meaning: "machine temperature" });
+
+  expect(kindOf(digits, ["0", "1"])).toBe("drawing");
+  expect(kindOf(photo)).toBe("picture");
+  expect(kindOf(grey, ["cat", "dog"])).toBe("picture");
+  expect(kindOf(grey, ["7", "8"])).toBe("drawing");
+  expect(kindOf(audio)).toBe("sound");
+  expect(kindOf(table)).toBe("table");
+  expect(kindOf(window)).toBe("series");
+});
+
+test("what says nothing of itself is told by its shape, or not at all", () => {
+  expect(kindOf(spec([-1, 224, 224, 3]))).toBe("picture");
+  expect(kindOf(spec([1, 4]))).toBe("table");
+  expect(kindOf(spec([-1, 500]))).toBe("series");
+  expect(kindOf(spec([-1, 128, 6]))).toBe("series");
+  expect(kindOf(spec([-1, 49, 10, 1]))).toBe("other"); // features of a sound: not square
+  expect(kindOf(spec([-1, 5, 40, 20, 5]))).toBe("other");
+  expect(kindOf(spec([-1, -1, 3]))).toBe("other");
+  expect(kindOf(spec([-1]))).toBe("other");
+  expect(kindOf(spec([-1, 4], { dtype: "bool" }))).toBe("other");
+});
+
+test("channels of a series are the axis with names, else the shorter one", () => {
+  const layouts = [
+    seriesLayout(spec([-1, 2, 24])),
+    seriesLayout(spec([-1, 24, 2])),
+    seriesLayout(spec([-1, 3, 4], { columns: ["a", "b", "c", "d"] })),
+    seriesLayout(spec([-1, 24])),
+  ];
+
+  expect(layouts.map((one) => [one?.samples, one?.channels.length, one?.channelsLast])).toEqual([
+    ...[
+      [24, 2, false],
+      [24, 2, true],
+      [3, 4, true],
+      [24, 1, false],
+    ],
+  ]);
+});
+
+test("cells are read as the toolkit reads them", () => {
+  expect(["1.5", "-.5", "1e3", " 2 ", "+7."].map(numberIn)).toEqual([1.5, -0.5, 1000, 2, 7]);
+  expect(["0x10", "", "1,5", "1e39", "inf", "abc"].map(numberIn)).toEqual(Array(6).fill(null));
+  expect(spelling(["1", "2"])("01.0")).toBe("1");
+  expect(spelling(["01", "red"])("01")).toBe("01");
+});
+
+test("rows keep quoted cells whole and know their lines", () => {
+  const rows = rowsOf('a,"b,\n""c"""\r\n\r\n1, 2 \n', ",");
+
+  expect(rows).toEqual([
+    { line: 1, cells: ["a", 'b,\n"c"'] },
+    { line: 4, cells: ["1", "2"] },
+  ]);
+  expect(() => rowsOf('a,"b', ",")).toThrow(/never closed/);
+  expect([delimiterOf("a;b;c,d"), delimiterOf("a\tb"), delimiterOf("alone")]).toEqual([
+    ...[";", "\t", ","],
+  ]);
+});
+
+const sketch = (edges: number[], counts: number[], minimum: number, maximum: number): Sketch => ({
+  ...{ edges, counts, nulls: 0, minimum, maximum, total: 0, squares: 0 },
+});
+
+const flower = spec([-1, 3], {
+  ...{ name: "features", columns: ["length (cm)", "width (cm)", "garden"] },
+  extra: { choices: { garden: ["north", "south"] } },
+});
+
+test("a column brings its unit, range and choices from the signature and the profile", () => {
+  const sketches = new Map([["length (cm)", sketch([2, 4], [0, 10, 10], 2, 8)]]);
+  const [length, width, garden] = columnsOf(flower, { samples: 20, sketches, extra: {} });
+
+  expect(length).toMatchObject({ title: "length", unit: "cm", low: 2, high: 8, usual: 4 });
+  expect(width).toMatchObject({ low: null, usual: null });
+  expect(garden).toMatchObject({ title: "garden", unit: "", choices: ["north", "south"] });
+});
+
+test("the middle is within the bin that half of the values lie below", () => {
+  expect(middle(sketch([0, 10], [0, 4, 0], 0, 10))).toBe(5);
+  expect(middle(sketch([-0.5, 0.5, 1.5], [0, 3, 1, 0], 0, 1))).toBe(0);
+  expect(middle(sketch([0.5, 1.5], [1, 9, 0], 0, 1))).toBe(1);
+  expect(middle({ ...sketch([], [0], 0, 0), minimum: null, maximum: null })).toBeNull();
+});
+
+test("a pasted row is read with names in any order, or without names", () => {
+  const columns = columnsOf(flower, null);
+  const read = (text: string) => itemsIn(text, columns, "features").map((item) => item.inputs);
+  const expected = { shape: [1, 3], data: Float32Array.of(1, Number.NaN, 1) };
+
+  expect(read("1, ,south")).toEqual([{ features: expected }]);
+  expect(read("garden\tkind\tWIDTH\tlength (cm)\nsouth\tx\t?\t1")).toEqual([
+    { features: expected },
+  ]);
+});
+
+test("each bad row says what is wrong with it and the others are read", () => {
+  const items = itemsIn("1,2,north\n1,2\n1,x,north\n1,2,east", columnsOf(flower, null), "x");
+
+  expect(items.map(({ name, problem }) => [name, problem])).toEqual([
+    ["line 1", undefined],
+    ["line 2", "2 cells where 3 are needed: length (cm), width (cm), garden."],
+    ["line 3", "width: “x” is no number."],
+    ["line 4", "garden: “east” is none of north, south."],
+  ]);
+  expect(() => itemsIn("length,garden\n1,north", columnsOf(flower, null), "x")).toThrow(/width/);
+});
+
+test("a row by column is the same, and an unknown column is refused", async () => {
+  const given = { "length (cm)": 1, "width (cm)": null, garden: "south" };
+
+  const { features } = await toTensors(given, signature(flower));
+
+  expect(features).toEqual({ shape: [1, 3], data: Float32Array.of(1, Number.NaN, 1) });
+  expect(() => rowOf(columnsOf(flower, null), { lenght: 1 })).toThrow(/no column “lenght”/);
+});
+
+test("numbers and tensors of one's own pass", async () => {
+  const two = signature(spec([-1, 1, 2, 2]));
+  const tensors = { x: { shape: [1, 1, 2, 2], data: [1, 2, 3, 4] } };
+
+  expect(await toTensors([1, 2, 3, 4], two)).toEqual(tensors);
+  expect(await toTensors(tensors, two)).toBe(tensors);
+  await expect(toTensors([1, 2], two)).rejects.toThrow("x takes 4 numbers an item; 2 were given.");
+  await expect(toTensors([1], signature(spec([-1, 1]), spec([-1, 1])))).rejects.toThrow("2 inputs");
+});
+
+test("readings come from lines, rows or named columns, times left out", () => {
+  const one = seriesLayout(spec([-1, 3]));
+  const two = seriesLayout(spec([-1, 3, 2], { columns: ["t", "p"] }));
+  if (!one || !two) throw new Error("no series");
+
+  expect(readingsIn("1 2;3\n4", one)).toEqual([Float64Array.of(1, 2, 3, 4)]);
+  expect(readingsIn("time,value\n2013-12-02 21:15:00,73.9\n2013-12-02 21:20:00,74", one)).toEqual([
+    Float64Array.of(73.9, 74),
+  ]);
+  expect(readingsIn("p,when,t\n1,a,2\n3,b,4", two)).toEqual([
+    ...[Float64Array.of(2, 4), Float64Array.of(1, 3)],
+  ]);
+  expect(() => readingsIn("1,2,3\n4,5,6", two)).toThrow("3 columns of numbers where the model");
+  expect(() => readingsIn("hello", one)).toThrow("0 columns of numbers");
+});
+
+test("a window goes into the axes of the model and comes back", () => {
+  const layout = seriesLayout(spec([-1, 3, 2]));
+  if (!layout) throw new Error("no series");
+  const readings = [Float64Array.of(1, 2, 3, 4, 5, 6, 7), Float64Array.of(9, 8, 7, 6, 5, 4, 3)];
+
+  const tensor = windowTensor(readings, 1, layout);
+
+  expect([...(tensor.data as Float32Array)]).toEqual([2, 8, 3, 7, 4, 6]);
+  expect(readingsOf(tensor, layout)).toEqual(readings.map((values) => values.slice(1, 4)));
+  expect(windowsOf(readings, layout).map(({ name }) => name)).toEqual([
+    ...["readings 1 to 3", "readings 4 to 6"],
+  ]);
+  expect(() => windowsOf([Float64Array.of(1)], layout)).toThrow("1 readings where the model");
+});
+
+test("a spectrum is the sum that defines it, for every kind of length", () => {
+  for (const size of [1, 2, 12, 67, 45, 2 * 67]) {
+    const re = Float64Array.from({ length: size }, (_, i) => Math.sin(i * i) + i / size);
+    const im = Float64Array.from({ length: size }, (_, i) => Math.cos(3 * i));
+
+    const found = transform({ re, im });
+    const back = transform(found, 1);
+
+    for (const k of [0, size >> 1, size - 1]) {
+      const angle = (i: number) => (-2 * Math.PI * i * k) / size;
+      const sum = re.reduce(
+        (s, x, i) => s + x * Math.cos(angle(i)) - (im[i] ?? 0) * Math.sin(angle(i)),
+        0,
+      );
+      expect(found.re[k]).toBeCloseTo(sum, 9);
+    }
+    expect(back.re[size - 1]).toBeCloseTo(size * (re[size - 1] ?? 0), 9);
+  }
+});
+
+test("a low tone survives a lower rate, a high one is gone", () => {
+  const tone = (hertz: number) =>
+    Float32Array.from(
+      { length: 4410 },
+      (_, i) => 0.5 * Math.sin((2 * Math.PI * hertz * i) / 44100),
+    );
+  const loudness = (values: Float32Array) => Math.max(...values.subarray(200, 600).map(Math.abs));
+
+  const [low, high] = [resampled(tone(440), 44100, 8000), resampled(tone(9000), 44100, 8000)];
+
+  expect(low).toHaveLength(800);
+  expect(loudness(low)).toBeCloseTo(0.5, 2);
+  expect(loudness(high)).toBeLessThan(0.01);
+});
+
+test("a longer clip gives its loudest stretch, a shorter one stands in silence", () => {
+  expect(ofLength(Float32Array.of(0, 0.1, 0.9, 0.8, 0, 0), 2)).toEqual(Float32Array.of(0.9, 0.8));
+  expect(ofLength(Float32Array.of(0.5), 4)).toEqual(Float32Array.of(0, 0.5, 0, 0));
+});
+
+/** A WAV file of one chunk. */
+function wav(coding: number, bits: number, channels: number, data: number[], told = data.length) {
+  const head = new DataView(new ArrayBuffer(44));
+  [..."RIFF....WAVEfmt "].forEach((letter, i) => {
+    head.setUint8(i, letter.charCodeAt(0));
+  });
+  head.setUint32(16, 16, true);
+  head.setUint16(20, coding, true);
+  head.setUint16(22, channels, true);
+  head.setUint32(24, 8000, true);
+  head.setUint16(32, (channels * bits) / 8, true);
+  head.setUint16(34, bits, true);
+  [..."data"].forEach((letter, i) => {
+    head.setUint8(36 + i, letter.charCodeAt(0));
+  });
+  head.setUint32(40, told, true);
+  return Uint8Array.from([...new Uint8Array(head.buffer), ...data]);
+}
+
+test("samples are read to the bit in every width, channels averaged", () => {
+  expect(readWav(wav(1, 8, 1, [0, 128, 192]), "a").values).toEqual(Float32Array.of(-1, 0, 0.5));
+  expect(readWav(wav(1, 16, 2, [0, 0x80, 0, 0x40]), "a").values).toEqual(Float32Array.of(-0.25));
+  expect(readWav(wav(1, 24, 1, [0, 0, 0xc0]), "a").values).toEqual(Float32Array.of(-0.5));
+  expect(readWav(wav(1, 32, 1, [0, 0, 0, 0x20]), "a").values).toEqual(Float32Array.of(0.25));
+  expect(readWav(wav(3, 32, 1, [0, 0, 0x40, 0x40]), "a").values).toEqual(Float32Array.of(1)); // 3
+});
+
+test("damaged sounds are refused in words", () => {
+  expect(() => readWav(wav(1, 16, 1, [1, 2], 8), "a.wav")).toThrow(/8 bytes .* 2 are there/);
+  expect(() => readWav(wav(2, 4, 1, [1, 2]), "a.wav")).toThrow(/format 2, 4 bits/);
+  expect(() => readWav(wav(1, 16, 1, []), "a.wav")).toThrow(/0 seconds/);
+  expect(() => readWav(wav(1, 16, 1, [1, 2]).subarray(0, 30), "a.wav")).toThrow(/ends too early/);
+  expect(() => readWav(Uint8Array.of(1, 2, 3), "a.wav")).toThrow(/no WAV file/);
+  expect(() => readWav(wav(3, 32, 1, [0, 0, 0xc0, 0x7f]), "a")).toThrow(/no numbers/);
+  const long = wav(1, 8, 1, Array(8000 * 60 + 1).fill(128));
+  expect(() => readWav(long, "a.wav")).toThrow("a.wav is longer than 60 seconds.");
+});
+
+test("resizing keeps what is even and weighs neighbours", () => {
+  const even = { width: 5, height: 4, channels: 3, data: new Uint8Array(60).fill(77) };
+  const line = { width: 4, height: 1, channels: 1, data: Uint8Array.of(0, 0, 255, 255) };
+
+  expect(resized(even, 3, 7).data).toEqual(new Uint8Array(63).fill(77));
+  expect(resized(line, 4, 1)).toBe(line);
+  // at -0.25, 0.25, 0.75, 1.25 widths: 0.8672, 0.8672, 0.2266, -0.0703; of 255 the last two are
+  // (0.2266 - 0.0703) / 1.8906 * 255 = 21.08
+  expect([...resized(line, 2, 1).data]).toEqual([21, 234]);
+});
+
+test("grey is what the eye makes of colours", () => {
+  const data = Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9);
+  expect([...grey({ width: 4, height: 1, channels: 3, data }).data]).toEqual([76, 150, 29, 9]);
+});
+
+test("ink is found in a photo: dark on bright or bright on dark, anywhere", () => {
+  const photo = (paper: number, pen: number) => {
+    const data = new Uint8Array(60 * 40).fill(paper);
+    for (let y = 20; y < 36; y++) data.fill(pen, y * 60 + 40, y * 60 + 44);
+    return { width: 60, height: 40, channels: 1, data };
+  };
+
+  const [dark, bright] = [inkIn(photo(220, 30), 8, 0), inkIn(photo(10, 240), 8, 0)];
+
+  expect(dark).toEqual(bright);
+  // 4 wide of 16 high: two of eight columns, in the middle
+  const columns = Array.from({ length: 8 }, (_, x) => dark.filter((_, i) => i % 8 === x));
+  expect(columns.map((one) => one.reduce((sum, share) => sum + share, 0))).toEqual([
+    ...[0, 0, 0, 8, 8, 0, 0, 0],
+  ]);
+  expect(() => inkIn(photo(100, 101), 8, 0)).toThrow("There is no drawing to be seen.");
+});
+
+test("files are read within bounds", async () => {
+  const huge = new File([], "huge.csv");
+  Object.defineProperty(huge, "size", { value: 300 * 2 ** 20 });
+
+  await expect(bytesOf(new File([], "none.png"))).rejects.toThrow("none.png is empty");
+  await expect(bytesOf(huge)).rejects.toThrow("huge.csv has 300 MB; 64 MB are read.");
+  await expect(textOf(new File([Uint8Array.of(0xff, 0xfe)], "a.csv"))).rejects.toThrow("UTF-8");
+});
+
+test("a bad file among many is an item that says why", async () => {
+  const files = [new File(["1"], "good.csv"), new File([], "bad.csv")];
+
+  const items = await itemsOf(files, async (file) => {
+    await bytesOf(file);
+    return [{ name: file.name, inputs: {} }];
+  });
+
+  expect(items).toEqual([
+    { name: "good.csv", inputs: {} },
+    { name: "bad.csv", inputs: {}, problem: "bad.csv is empty: it has 0 bytes." },
+  ]);
+});
+
+test("a sound's rate stands in its unit", () => {
+  const audio = spec([-1, 1, 4000], { name: "audio", unit: "-1 to 1 at 8000 Hz" });
+  expect(soundLayout(audio)).toEqual({
+    ...{ name: "audio", shape: [1, 1, 4000], rate: 8000, samples: 4000 },
+  });
+  expect(soundLayout(spec([-1, 2, 4000], { unit: "at 8000 Hz" }))).toBeNull();
+});
