@@ -1,7 +1,8 @@
 """The user's own Python package as a wheel that a browser's Python can install.
 
 A package of Python alone is built as for any place. One with compiled parts is built once more by
-pyodide-build, a tool with a Python and an environment of its own, which brings the cross compiler.
+pyodide-build, a tool with an environment of its own, which brings the cross compiler. It compiles
+for the Python that it runs in, so that must be one like the browser's.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from edge_targets.runtime.durable import alone, storing
@@ -18,17 +20,16 @@ from edge_targets.runtime.errors import DataError, UnsupportedError
 from edge_targets.runtime.events import Job
 
 TOOL = "pyodide-build>=0.39,<0.40"  # that builds for the Pyodide of web/package.json
-OLDEST = (3, 12)  # Python that the tool runs in
-PYTHONS = ("python3.14", "python3.13", "python3.12", "python3")  # the browser's own one first
 TIMEOUT_S = 3600  # a cross compiler is fetched and a package compiled
 LOOK_S = 0.1
 PURE = "-none-any.whl"
 COMPILED = "wasm32.whl"
+END = "[end of output]"  # as pip closes what the build said
 OFFLINE = ("no matching distribution", "could not find a version", "connection", "resolve host")
 
 
-def build_wheel(folder: Path, out: Path, job: Job) -> Path:
-    """A wheel of the package in `folder`, for Pyodide; a file in `out`.
+def build_wheel(folder: Path, out: Path, python: str, job: Job) -> Path:
+    """A wheel of the package in `folder`, for a browser with that Python; a file in `out`.
 
     Raises:
         DataError: the folder holds no Python package, or it cannot be built.
@@ -41,7 +42,7 @@ def build_wheel(folder: Path, out: Path, job: Job) -> Path:
     wheel = _plain(folder.resolve(), out, job)
     if wheel.name.endswith(PURE):
         return wheel
-    return _crossed(folder.resolve(), out, tool(job), job)
+    return _crossed(folder.resolve(), out, tool(python, job), job)
 
 
 def _plain(folder: Path, out: Path, job: Job) -> Path:
@@ -67,9 +68,11 @@ def _plain(folder: Path, out: Path, job: Job) -> Path:
 
 def _crossed(folder: Path, out: Path, program: Path, job: Job) -> Path:
     with tempfile.TemporaryDirectory(dir=out) as made:
-        words = [str(program), "build", str(folder), "--outdir", made]
-        # it keeps the cross compiler beside itself, for the next time
-        said = run(words, f"build {folder.name} for the browser", job, program.parent)
+        compiler = program.parents[1] / "compiler"  # kept for the next time
+        words = ["build", str(folder), "--outdir", made, "--xbuildenv-path", str(compiler)]
+        said = run(
+            [str(program), *words], f"build {folder.name} for the browser", job, program.parent
+        )
         if said is not None:
             raise UnsupportedError(
                 f"{folder} has compiled parts, and could not be built for the browser: "
@@ -87,28 +90,31 @@ def _only(made: Path, out: Path, ending: str) -> Path:
     return Path(shutil.move(found[0], out / found[0].name))
 
 
-def tool(job: Job) -> Path:
+def tool(python: str, job: Job) -> Path:
     """The program of pyodide-build, put into an environment of its own when first needed.
+
+    `python` is the browser's, such as 3.14.2.
 
     Raises:
         DeviceError: another run is fetching it.
         UnsupportedError: there is no Python for it, or it cannot be fetched.
     """
-    place = kept()
+    short = ".".join(python.split(".")[:2])
+    place = kept(short)
     program, whole = place / "bin" / "pyodide", place / "whole"
     if whole.is_file():
         return program
-    python = newer_python()
-    if python is None:
+    own = python_like(short)
+    if own is None:
         raise UnsupportedError(
-            "A package with compiled parts needs pyodide-build, which needs Python "
-            f"{'.'.join(map(str, OLDEST))} or newer; there is none here.",
-            f"Install one ({', '.join(PYTHONS[:3])}); or build the wheel on another machine and "
-            "give it with --with.",
+            f"A package with compiled parts is built by pyodide-build in Python {short}, as the "
+            "browser's is; there is none here.",
+            f"Install python{short}; or build the wheel on another machine and give it with "
+            "--with.",
         )
     with alone(place.with_suffix(".lock"), "pyodide-build is being fetched already.", "Wait."):
         shutil.rmtree(place, ignore_errors=True)  # what a run has left that was stopped
-        said = run([python, "-m", "venv", str(place)], "make an environment", job)
+        said = run([own, "-m", "venv", str(place)], "make an environment", job)
         pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"]
         said = said or run([*pip, "--disable-pip-version-check", TOOL], "fetch pyodide-build", job)
         if said is not None:
@@ -121,27 +127,24 @@ def tool(job: Job) -> Path:
     return program
 
 
-def kept() -> Path:
+def kept(python: str) -> Path:
     """The tool's environment, where the user's programs keep what they can fetch again."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "sanderling" / TOOL.replace(">=", "-").replace(",<", "-")
+    return caches / "sanderling" / f"{TOOL.partition('>')[0]}-{python}"
 
 
-def newer_python() -> str | None:
-    """A Python that the tool runs in; what a program says of itself counts, not its name."""
-    ask = "import sys, venv, ensurepip; print(*sys.version_info[:2])"
-    for name in PYTHONS:
+def python_like(short: str) -> str | None:
+    """A Python of that version; what a program says of itself counts, not its name."""
+    ask = "import sys, venv, ensurepip; print(*sys.version_info[:2], sep='.')"
+    for name in (f"python{short}", "python3", "python"):
         program = shutil.which(name)
         if program is None:
             continue
-        try:
-            told = subprocess.run(
-                [program, "-I", "-c", ask], capture_output=True, timeout=60, check=True, text=True
-            ).stdout.split()
-            if len(told) == 2 and (int(told[0]), int(told[1])) >= OLDEST:
+        with suppress(OSError, subprocess.SubprocessError):
+            words = [program, "-I", "-c", ask]
+            told = subprocess.run(words, capture_output=True, timeout=60, check=True, text=True)
+            if told.stdout.strip() == short:
                 return program
-        except (OSError, subprocess.SubprocessError, ValueError):
-            continue
     return None
 
 
@@ -176,6 +179,10 @@ def run(words: Sequence[str], doing: str, job: Job, beside: Path | None = None) 
 
 
 def last_error(said: str) -> str:
+    """The line that tells why, in what a build or pip around it said."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it said nothing"])[-1][-300:].rstrip(".") + "."
+    if END in lines:
+        lines = lines[: lines.index(END)]  # what follows is of pip alone
+    else:
+        lines = [line for line in lines if "error" in line.lower()] or lines or ["it said nothing"]
+    return lines[-1][-300:].rstrip(".") + "."

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_targets.bundling import USUAL, Options
+from edge_targets.bundling import USUAL, WEB, Options
 from edge_targets.bundling import bundle as write_bundle
+from edge_targets.bundling.parts import Parts
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import Job
 from toolkit.browser_wheels import build_wheel
@@ -39,8 +40,10 @@ def bundle(
         options = replace(options, token=token_for(shelves, package_name))
     with tempfile.TemporaryDirectory() as folder:
         file = package_file(shelves, packed, folder)
-        built = tuple(build_wheel(one, Path(folder), job) for one in build)
-        options = replace(options, wheels=(*options.wheels, *built))
+        if build:
+            python = Parts.read(WEB).lock["python"]
+            built = tuple(build_wheel(one, Path(folder), python, job) for one in build)
+            options = replace(options, wheels=(*options.wheels, *built))
         done = write_bundle(file, directory, key, (key.public,), options, job)
     return Bundled(
         str(done.directory),

@@ -2,7 +2,6 @@
 // SANDERLING_WEB_OUT. Pyodide's and the engines' own files stay as they are: bundled they would
 // lose their workers, and a reader can compare them with what those projects publish.
 
-import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import { build, transform } from "esbuild";
@@ -13,7 +12,7 @@ import { runtimeDigest, writeStdlib } from "./stdlib.mjs";
 
 const here = import.meta.dirname;
 const target = resolve(process.env.SANDERLING_WEB_OUT ?? join(here, "..", "edge_targets", "_web"));
-const fresh = `${target}.new`; // takes the place of the target once it is whole
+const fresh = `${target}.${process.pid}`; // takes the place of the target once it is whole
 const source = (name) => join(here, "src", name);
 
 /** Where a library lies, from the module that imports it: the build leaves such imports alone. */
@@ -47,8 +46,19 @@ const COMMON = {
   },
 };
 
-async function buildModules() {
-  const names = ["page", "sanderling", "worker", "engines/ort", "engines/litert"];
+/** Each in one piece: over a network every file more is another wait, and these are small. */
+async function buildPage() {
+  const entries = { page: "page.ts", sanderling: "sanderling.ts", recorder: "inputs/recorder.ts" };
+  for (const [out, name] of Object.entries(entries)) {
+    await build({ ...COMMON, entryPoints: [{ in: source(name), out }], outdir: fresh });
+  }
+  // a service worker is a classic script: the browser compares it byte by byte
+  const offline = { entryPoints: [source("sw.ts")], outdir: fresh, format: "iife" };
+  await build({ ...COMMON, ...offline });
+}
+
+async function buildWorker() {
+  const names = ["worker", "engines/ort", "engines/litert"];
   await build({
     ...COMMON,
     entryPoints: [
@@ -66,14 +76,6 @@ async function buildModules() {
       }),
     ],
   });
-  // a worklet shares nothing with the page, and its scope has no chunks
-  const recorder = { in: source("inputs/recorder.ts"), out: "recorder" };
-  await build({ ...COMMON, entryPoints: [recorder], outdir: fresh });
-  if (existsSync(source("sw.ts"))) {
-    // a service worker is one classic script: the browser compares it byte by byte
-    const one = { entryPoints: [source("sw.ts")], outdir: fresh, format: "iife" };
-    await build({ ...COMMON, ...one });
-  }
 }
 
 /** The page that `sanderling verify` drives, apart from what a bundle takes. */
@@ -118,16 +120,15 @@ async function copyLibraries() {
 }
 
 async function copyPage() {
-  for (const name of ["index.html", "sanderling.d.ts"]) {
-    if (existsSync(source(name))) await cp(source(name), join(fresh, name));
-  }
+  await cp(source("index.html"), join(fresh, "index.html"));
+  await cp(join(here, "sanderling.d.ts"), join(fresh, "sanderling.d.ts"));
   await build({ ...COMMON, entryPoints: [source("page.css")], outdir: fresh }); // one with inputs.css
 }
 
 /** What belongs together, and is left out together; what no part names belongs to the page. */
 function part(path) {
   const [first, second = ""] = path.split("/");
-  if (first === "python") return "python";
+  if (first === "python") return second === "rest.zip" ? "python-rest" : "python";
   if (first === "engines") return second.replace(/\.js$/, "");
   return "page";
 }
@@ -152,11 +153,12 @@ async function files(folder) {
 }
 
 await rm(fresh, { recursive: true, force: true });
-await buildModules();
+await buildPage();
+await buildWorker();
 await buildProving();
 await copyPage();
 await copyLibraries();
-await writeStdlib(join(fresh, "python", "stdlib.zip"));
+await writeStdlib(join(fresh, "python"));
 await writeLicences(fresh, found);
 await writeParts();
 await press(fresh, await files(fresh));

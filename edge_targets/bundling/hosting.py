@@ -9,7 +9,10 @@ CONNECT = "connect-src 'self'"
 POLICY = (
     f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; {CONNECT}; "
     "worker-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
+    # ours, a worker's for the libraries in it, and the one of LiteRT.js for its threads
+    "trusted-types sanderling default emscripten#workerPolicy2 'allow-duplicates'; "
+    "frame-ancestors 'none'"
 )
 """As in the page's own <meta>, plus `frame-ancestors`, which browsers obey in a header only."""
 
@@ -21,6 +24,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    # both are asked of the visitor, by a press of a button
+    "permissions-policy": "camera=(self), microphone=(self)",
     # a redeployed model must be seen at once; entity tags keep the repeat visit cheap
     "cache-control": "no-cache",
 }
@@ -55,7 +60,7 @@ nginx                Copy this folder to where nginx looks for files.
 
 Apache               Copy this folder below DocumentRoot.
                      Copy headers/apache.conf to .htaccess beside index.html; it needs
-                     `AllowOverride FileInfo Options` and the modules headers, mime and rewrite.
+                     `AllowOverride FileInfo Indexes` and the modules headers, mime and rewrite.
 
 Caddy                Copy this folder to the `root` of your site.
                      Put `import /…/headers/Caddyfile` into the block of your site.
@@ -132,6 +137,7 @@ def _nginx(said: Mapping[str, str]) -> str:
         "    default_type application/octet-stream;\n"
         "    charset utf-8;\n"
         "    gzip_static on;\n"
+        "    gzip_vary on;\n"
         "    # brotli_static on;  with the module ngx_brotli\n"
         f"{added}"
         "}\n"

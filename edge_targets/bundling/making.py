@@ -204,7 +204,10 @@ class Maker:
         return Bundle(folder, len(sizes), sum(sizes), told_by_part(fetched, packed))
 
     def _copy(self) -> None:
-        chosen = self.parts.chosen(self.engine, self.options.lite, self.options.accelerate)
+        options = self.options
+        chosen = self.parts.chosen(
+            self.engine, options.lite, options.accelerate, packages=bool(self.wheels)
+        )
         for name in self.job.track(chosen, "copy the page"):
             place = self.fresh / name
             place.parent.mkdir(parents=True, exist_ok=True)

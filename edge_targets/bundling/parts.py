@@ -15,6 +15,7 @@ WEB = ROOT / "_web"
 PARTS = "parts.json"
 PROVING = "proving"  # of its folders: the page that `sanderling verify` drives; no bundle has it
 ENGINES = {"onnx": "ort", "tflite": "litert"}  # by the format of a package
+REST = "python-rest"  # of the standard library: what our own part of it never imports
 COMPATIBLE = "-compat"  # of an engine's parts: what browsers fetch that lack what is usual
 MEND = "Run `make web` in a clone; an installed Sanderling brings them along."
 
@@ -57,9 +58,12 @@ class Parts:
             return False
         return (self.folder / path).is_file()
 
-    def chosen(self, engine: str, lite: bool, accelerate: bool) -> tuple[str, ...]:
-        """The paths for one engine, each once."""
+    def chosen(
+        self, engine: str, lite: bool, accelerate: bool, packages: bool = False
+    ) -> tuple[str, ...]:
+        """The paths for one engine, each once; `packages` want the whole of Python's library."""
         wanted = ["page", engine, *([] if lite else ["python"])]
+        wanted += ["python-rest"] if packages else []
         others = [part for part in self.files if part.startswith(f"{engine}-")]
         wanted += [part for part in others if accelerate or part.endswith(COMPATIBLE)]
         for part in wanted:

@@ -75,6 +75,7 @@ class Collector:
     heard: list[Heard] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)  # a message waits at the gate
     gate: threading.Event = field(default_factory=threading.Event)
+    mute: bool = False  # its answers are lost on the way
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -108,6 +109,9 @@ class Collector:
         async def again() -> Any:
             return next(given, None) or await receive()
 
+        if self.mute:
+            await self._real(scope, again, lost)
+            raise ConnectionAbortedError("as the test wants it")
         await self._real(scope, again, send)
 
     @property
@@ -134,11 +138,20 @@ class Collector:
         self._up.close()
 
 
+async def lost(_message: Any) -> None:
+    """Where an answer goes that does not arrive."""
+
+
+def options_for(collector: Collector, model: str) -> Options:
+    """Of a bundle whose telemetry goes to that collector, on another origin."""
+    name = f"{model}-browser"
+    collector.shelves.put("packages", name, {}, {"served_as": model}, "package")
+    return Options(collector=collector.url, token=token_for(collector.shelves, name))
+
+
 def bundle_for(collector: Collector, package: Path, folder: Path, key: SigningKey) -> Path:
-    """A package as a bundle whose telemetry goes to that collector, on another origin."""
-    collector.shelves.put("packages", "digits-browser", {}, {"served_as": "digits"}, "package")
-    word = token_for(collector.shelves, "digits-browser")
-    bundle(package, folder, key, [key.public], Options(collector=collector.url, token=word))
+    """The digits' package as such a bundle."""
+    bundle(package, folder, key, [key.public], options_for(collector, "digits"))
     return folder
 
 

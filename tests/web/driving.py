@@ -8,16 +8,18 @@ with browsers() as launch:
     assert tab.complaints == []
 """
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from tests.web.firefox import Firefox
+from tests.web.scripts import CALL
 from toolkit import doctor
 from toolkit.browser import FLAGS
 
@@ -32,6 +34,8 @@ SILENT = (  # what Chromium asks of its maker by itself
     "--gcm-checkin-url=http://127.0.0.1:1",
     "--gcm-mcs-endpoint=127.0.0.1:1",
 )
+
+REFUSED = b"HTTP/1.1 502 Elsewhere\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno"
 
 # the policy's own event also tells of what the console does not
 POLICY = "addEventListener('securitypolicyviolation', e => console.error(`csp: ${e.blockedURI}`))"
@@ -75,7 +79,8 @@ class ChromiumTab:
         self.page.goto(url)
 
     def evaluate(self, expression: str, argument: object = None) -> Any:
-        return self.page.evaluate(expression, argument)
+        found = self.page.evaluate(CALL % expression, json.dumps(argument))
+        return None if found is None else json.loads(found)
 
     @property
     def requests(self) -> list[str]:
@@ -188,10 +193,8 @@ class Elsewhere:
                 connection, _ = self._listener.accept()
             except OSError:  # closed
                 return
-            with connection:
+            with connection, suppress(OSError):  # whoever asked has gone, or says nothing
                 connection.settimeout(5)
                 line = connection.recv(4096).partition(b"\r\n")[0]
                 self.asked.append(line.decode(errors="replace"))
-                connection.sendall(
-                    b"HTTP/1.1 502 Nothing is elsewhere\r\ncontent-length: 0\r\n\r\n"
-                )
+                connection.sendall(REFUSED)

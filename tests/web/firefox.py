@@ -17,14 +17,19 @@ from typing import Any
 
 import pytest
 
+from tests.web.scripts import CALL
+
 PROGRAMS = ("firefox-esr", "firefox")
-START_S, ANSWER_S, END_S = 60, 180, 30  # on a busy machine
+START_S, ANSWER_S, END_S = 60, 120, 30  # on a busy machine
 PREFERENCES: Mapping[str, bool | int | str] = {
     # what Firefox asks of other hosts by itself, beyond what it leaves off when it is driven
     "app.normandy.enabled": False,
     "browser.region.network.url": "",
     "browser.safebrowsing.provider.mozilla.updateURL": "",
     "dom.push.connection.enabled": False,
+    "extensions.systemAddon.update.url": "",
+    "media.gmp-manager.chromium-update-url": "",
+    "media.gmp-manager.updateEnabled": False,
     "media.gmp-manager.url": "",
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
@@ -33,12 +38,6 @@ PREFERENCES: Mapping[str, bool | int | str] = {
     "toolkit.telemetry.enabled": False,
 }
 EVENTS = ("log.entryAdded", "network.beforeRequestSent")
-# gives JSON: only that has one meaning on both sides
-CALL = """async words => {
-  const found = (%s);
-  return JSON.stringify(await (typeof found === "function" ? found(JSON.parse(words)) : found));
-}"""
-
 Tell = Callable[..., dict[str, Any]]
 
 

@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import packages
 
 from edge_targets.package import pack
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.events import QUIET
+from tests.web import packages
 from toolkit.data import Dataset
 from toolkit.data.sources.csv import Csv
 from toolkit.data.sources.image_folder import ImageFolder

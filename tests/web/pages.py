@@ -69,7 +69,7 @@ def free(spec: TensorSpec) -> list[int | str]:
 
 
 def digits() -> Made:
-    """Learned, so that its drawings can be read: 0.96 of unseen scans."""
+    """Learned from the first 1400 scans, which are its profile; the others are unseen."""
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression
 
@@ -78,7 +78,7 @@ def digits() -> Made:
     image = TensorSpec("image", (-1, 1, 8, 8), meaning="ink on a 4x4 patch", unit="0-16")
     return Made(
         Signature((image,), (shares(10),), tuple("0123456789")),
-        scans.images[:, None].astype(np.float32),
+        scans.images[:1400, None].astype(np.float32),
         learned.coef_.T.astype(np.float32),
         learned.intercept_.astype(np.float32),
     )

@@ -1,9 +1,10 @@
 """A bundle in headless Chromium answers as the desktop does, and talks to nobody else."""
 
+import base64
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,12 +12,18 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from edge_targets.bundling import bundle
+from edge_targets.bundling.parts import ROOT
+from edge_targets.package import SigningKey, pack, signature_of, unpack
 from edge_targets.runtime.contract import Manifest, Profile, Record, Tensor
+from edge_targets.runtime.events import QUIET
 from edge_targets.runtime.profiler import Profiler
+from toolkit.inference import Runner
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 Serving = Callable[..., str]
 
 
@@ -85,20 +92,35 @@ def opened(
     seen.page.close()
 
 
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
 def test_the_browser_answers_as_the_desktop_on_the_whole_test_split(
-    opened: Visit, digits: Any
+    form: str,
+    chromium: "Browser",
+    serving: Serving,
+    package: Path,
+    tflite: Path,
+    digits: Any,
+    tmp_path: Path,
 ) -> None:
-    expected = digits.answers(digits.test)
+    packed = {"onnx": package, "tflite": tflite}[form]
+    bundle(packed, tmp_path / "out", KEY, [KEY.public])
+    manifest = unpack(packed, tmp_path / "members", [KEY.public])
+    model = (tmp_path / "members" / manifest.model).read_bytes()
+    runner = Runner(model, form, manifest.signature)
+    expected = runner.outputs({"image": digits.test}, QUIET)["probabilities"]
 
-    found = opened.predict(digits.test)
+    seen = visit(chromium, serving(tmp_path / "out"))
+    found = seen.predict(digits.test)
 
     labels = [int(answer["label"]) for answer in found["answers"]]
     shares = np.asarray(found["outputs"]["probabilities"]["data"]).reshape(360, 10)
     assert labels == expected.argmax(axis=1).tolist()
-    assert np.abs(shares - expected).max() <= 1e-5
+    assert np.abs(shares - expected).max() <= 1e-6
     assert np.mean(labels == digits.truth) > 0.95  # and the model is one that has learned
     confidences = [answer["confidence"] for answer in found["answers"]]
-    assert confidences == pytest.approx(expected.max(axis=1).tolist(), abs=1e-5)
+    assert confidences == pytest.approx(expected.max(axis=1).tolist(), abs=1e-6)
+    assert seen.complaints == []
+    seen.page.close()
 
 
 def test_inputs_that_do_not_fit_are_refused_in_the_words_of_a_device(opened: Visit) -> None:
@@ -228,16 +250,21 @@ def test_an_example_is_classified_with_one_click(opened: Visit) -> None:
     page.get_by_role("status").filter(has_text="3").wait_for(timeout=5000)
 
 
-def test_the_runtime_is_the_same_files_in_the_browser(opened: Visit, bundled: Path) -> None:
-    # a fresh interpreter, so that nothing the page imported itself can help
-    script = """async () => {
-      const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", document.baseURI));
-      const python = await loadPyodide({ indexURL: new URL("pyodide/", document.baseURI).href });
-      const zip = await (await fetch("runtime.zip")).arrayBuffer();
-      python.FS.writeFile("/tmp/runtime.zip", new Uint8Array(zip));
+def test_the_runtime_is_the_same_files_in_the_browser(opened: Visit, web: Path) -> None:
+    # a fresh interpreter, so that nothing the page imported itself can help; some modules are for
+    # devices and need what only bundles with packages bring: the rest of the library
+    script = """async ([rest, info]) => {
+      const folder = new URL("python/", document.baseURI).href;
+      const { loadPyodide } = await import(`${folder}pyodide.mjs`);
+      const python = await loadPyodide({
+        indexURL: folder, stdLibURL: `${folder}stdlib.zip`, packageBaseUrl: folder,
+        lockFileContents: { info, packages: {} },
+      });
+      python.FS.writeFile("/lib/rest.zip", Uint8Array.from(atob(rest), c => c.charCodeAt(0)));
       return python.runPython(`
 import importlib, json, pkgutil, sys
-sys.path.insert(0, "/tmp/runtime.zip")
+import edge_targets.runtime.bridge
+sys.path.append("/lib/rest.zip")
 import edge_targets.runtime as runtime
 found = [m.name for m in pkgutil.walk_packages(runtime.__path__, "edge_targets.runtime.")]
 failed = {}
@@ -249,12 +276,17 @@ for name in found:
 json.dumps([found, failed, sys.modules["edge_targets"].__file__])
 `);
     }"""
+    rest = base64.b64encode((web / "python" / "rest.zip").read_bytes()).decode()
 
-    found, failed, origin = json.loads(opened.ask(script))
+    lock = json.loads((web / "parts.json").read_text())["lock"]
 
+    found, failed, origin = json.loads(opened.ask(script, [rest, lock]))
+
+    here = sorted(path.stem for path in (ROOT / "runtime").glob("*.py"))
+    assert set(here) - {"__init__"} <= {name.rpartition(".")[2] for name in found}
     assert "edge_targets.runtime.engines.onnx" in found
     assert failed == {}
-    assert origin.startswith("/tmp/runtime.zip/")
+    assert origin == "/lib/python314.zip/edge_targets/__init__.pyc"
 
 
 def test_no_other_host_is_asked_and_nothing_complains(opened: Visit, digits: Any) -> None:
@@ -288,38 +320,73 @@ def test_a_bundle_lives_under_a_sub_path_with_its_own_collector(
     seen.page.close()
 
 
-@pytest.mark.parametrize("member", ["model.onnx", "golden.json", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["package/model.onnx", "package/golden.json", "package/manifest.json"]
+)
 def test_a_package_that_was_touched_is_refused_in_words(
-    member: str, chromium: "Browser", serving: Serving, bundled: Path, tmp_path: Path
+    name: str, chromium: "Browser", serving: Serving, bundled: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundled, copy)
-    file = copy / "package" / member
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
+    touch(copy, name)
 
     seen = visit(chromium, serving(copy))
     told = seen.ask("window.sanderling.ready.then(() => 'believed', error => error.message)")
 
-    # one bit in the middle of the manifest may hit any field; of the others the hash tells
-    assert told != "believed"
-    assert member == "manifest.json" or "is not the file that was packed" in told
+    assert told.startswith(f"{name} is not the file that was bundled")
     assert seen.page.locator("#failure").inner_text().startswith(told)
     seen.page.close()
 
 
-def test_outputs_that_differ_from_the_packed_ones_are_refused(
-    chromium: "Browser", serving: Serving, bundled: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["bundle.json", "bundle.sig"])
+def test_a_list_that_is_not_as_it_was_signed_is_refused(
+    name: str, chromium: "Browser", serving: Serving, bundled: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundled, copy)
-    manifest = json.loads((copy / "package" / "manifest.json").read_text())
-    manifest["tolerance"] = -1.0  # no answer can be as near as that
-    (copy / "package" / "manifest.json").write_text(json.dumps(manifest))
+    index = json.loads((copy / "bundle.json").read_text())
+    if name == "bundle.json":
+        index["telemetry"]["url"] = "https://elsewhere.example/v1/records"
+        (copy / name).write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+    else:
+        (copy / name).write_bytes(signature_of(SigningKey.from_seed(bytes(32)), b"another"))
+    for packed in ("br", "gz"):
+        (copy / f"bundle.json.{packed}").unlink(missing_ok=True)
 
     seen = visit(chromium, serving(copy))
+    told = seen.ask("window.sanderling.first.then(() => 'believed', error => error.message)")
+
+    assert told == "bundle.json is not as it was signed."
+    assert seen.requests == [url for url in seen.requests if not url.endswith(".onnx")]
+    seen.page.close()
+
+
+def test_outputs_that_differ_from_the_packed_ones_are_refused(
+    chromium: "Browser", serving: Serving, package: Path, tmp_path: Path
+) -> None:
+    strict = repacked(package, tmp_path, tolerance=-1.0)  # no answer can be as near as that
+    bundle(strict, tmp_path / "out", KEY, [KEY.public])
+
+    seen = visit(chromium, serving(tmp_path / "out"))
     told = seen.ask("window.sanderling.ready.then(() => 'believed', error => error.message)")
 
     assert "answers its golden inputs" in told
     seen.page.close()
+
+
+def touch(folder: Path, name: str) -> None:
+    """Turn one bit in the middle of a file, and in no copy of it beside."""
+    file = folder / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    for packed in ("br", "gz"):
+        (folder / f"{name}.{packed}").unlink(missing_ok=True)
+
+
+def repacked(package: Path, folder: Path, **changes: Any) -> Path:
+    """A package with another manifest, signed anew."""
+    manifest = unpack(package, folder / "members", [KEY.public])
+    members = {name: (folder / "members" / name).read_bytes() for name in manifest.files}
+    pack(replace(manifest, **changes), members, KEY, folder / "changed.sndl")
+    return folder / "changed.sndl"

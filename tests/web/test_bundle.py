@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from edge_targets.bundling import Options, bundle, runtime_digest
+from edge_targets.bundling import Options, bundle
 from edge_targets.catalog import targets
 from edge_targets.package import KEY_FILE, SigningKey, pack, signature_of, signing_key, unpack
 from edge_targets.places.target import Place
@@ -29,73 +29,14 @@ from edge_targets.runtime.errors import (
     UsageError,
 )
 from edge_targets.runtime.events import Event, Job
+from tests.web.built import INDEX_HTML, built, write
 
 KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
-
-INDEX_HTML = """<!doctype html>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; connect-src 'self'" />
-<!-- head -->
-<link rel="stylesheet" href="page.css" />
-<script type="module" src="page.js"></script>
-"""
-FILES = {
-    "page": {
-        "index.html": INDEX_HTML,
-        "page.css": "body { color: black }\n" * 40,
-        "page.js": 'import { a } from "./chunks/a.js"; import("./chunks/later.js"); a();\n' * 9,
-        "worker.js": 'import "./chunks/worker.js";\n',
-        "sanderling.js": "export {};\n",
-        "sanderling.d.ts": "export {};\n",
-        "sw.js": "self;\n",
-        "chunks/a.js": 'import"./b.js";export const a=()=>{};\n',
-        "chunks/b.js": "export {};\n",
-        "chunks/later.js": "export {};\n",
-        "chunks/worker.js": "export {};\n",
-    },
-    "ort": {"engines/ort.js": "export {};\n", "engines/ort/ort.wasm": "\0asm" * 500},
-    "ort-gpu": {"engines/ort-gpu/ort.wasm": "\0asm" * 700},
-    "litert": {"engines/litert.js": "export {};\n", "engines/litert/lite.wasm": "\0asm" * 400},
-    "litert-compat": {"engines/litert-compat/lite.wasm": "\0asm" * 300},
-    "litert-threads": {"engines/litert-threads/lite.wasm": "\0asm" * 300},
-    "python": {"python/python.js": "export {};\n", "python/pyodide.asm.wasm": "\0asm" * 900},
-}
-PARTS = [
-    {"name": "Sanderling", "licence": "Apache-2.0", "files": ["page.js", "chunks/"],
-     "text": "licences/Apache-2.0.txt"},
-    {"name": "ONNX Runtime Web", "licence": "MIT", "files": ["engines/ort/"],
-     "text": "licences/MIT.txt"},
-    {"name": "LiteRT.js", "licence": "Apache-2.0", "files": ["engines/litert/"],
-     "text": "licences/Apache-2.0.txt"},
-    {"name": "CPython", "licence": "PSF-2.0", "files": ["python/pyodide.asm.wasm"],
-     "text": "licences/PSF-2.0.txt"},
-]  # fmt: skip
-LOCK = {"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3",
-        "python": "3.14.2"}  # fmt: skip
-
-
-def write(folder: Path, name: str, text: str | bytes) -> None:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """Stands for the built files where only what is made of them is looked at."""
-    made = tmp_path / "built"
-    for files in FILES.values():
-        for name, text in files.items():
-            write(made, name, text)
-    write(made, "python/pyodide.asm.wasm.br", b"as brotli has it")
-    write(made, "proving/index.html", "<!doctype html>")
-    for name in ("Apache-2.0", "MIT", "PSF-2.0"):
-        write(made, f"licences/{name}.txt", f"{name}: as is, without warranty.\n" * 20)
-    write(made, "licences.json", json.dumps({"schema": 1, "parts": PARTS}))
-    versions = {"sanderling": "0.5.0", "pyodide": "314.0.7", "python": "3.14.2"}
-    index = {"schema": 1, "versions": versions, "lock": LOCK, "runtime": runtime_digest(),
-             "parts": {part: list(files) for part, files in FILES.items()}}  # fmt: skip
-    write(made, "parts.json", json.dumps(index))
-    return made
+    return built(tmp_path / "built")
 
 
 def index_of(folder: Path) -> dict[str, Any]:
@@ -195,6 +136,7 @@ def test_a_bundle_holds_the_engine_of_its_format_and_what_was_asked_for(
     assert {path.name for path in (out / "engines").iterdir() if path.is_dir()} == engines
     assert (out / "python").is_dir() == python == (index["python"] is not None)
     assert not (out / "proving").exists()
+    assert not (out / "python" / "rest.zip").exists()
     assert f"package/model.{form}" in index["files"]
     assert ("Python" in made.sent, "other engines" in made.sent) == (python, len(engines) > 1)
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.web.conftest import running
 from tests.web.driving import BROWSERS, Launch, browsers
-from tests.web.hosts import VERSION, Host, digest_of, kept, lite, repacked, static
+from tests.web.faulty import VERSION, Host, digest_of, kept, lite, repacked
+from tests.web.hosts import plain_host
 from toolkit.serving import bundle_app
 
 PREDICT = "words => window.sanderling.predict(words)"
@@ -57,14 +58,14 @@ def test_a_host_without_our_headers_gets_an_isolated_page_from_the_second_visit(
     name: str, launch: Launch, package: Path, tmp_path: Path
 ) -> None:
     lite(package, tmp_path / "site" / "models" / "digits")
-    with static(tmp_path / "site") as address:
+    with plain_host(tmp_path / "site") as address:
         browser = launch(name, tmp_path / "profile")
         tab = browser.tab()
-        tab.open(f"{address}models/digits/")
+        tab.open(f"{address}/models/digits/")
         before = tab.evaluate("crossOriginIsolated")
         kept(tab)
 
-        tab.open(f"{address}models/digits/")
+        tab.open(f"{address}/models/digits/")
         tab.evaluate("window.sanderling.ready")
 
         assert [before, tab.evaluate("crossOriginIsolated")] == [False, True]
@@ -79,14 +80,14 @@ def test_bundles_of_one_host_do_not_mix_not_even_one_inside_the_other(
     lite(inner, tmp_path / "site" / "inner")
     browser = launch("chromium", tmp_path / "profile")
     tab = browser.tab()
-    with static(tmp_path / "site") as address:
+    with plain_host(tmp_path / "site") as address:
         for path in ("", "inner/"):
-            tab.open(f"{address}{path}")
+            tab.open(f"{address}/{path}")
             kept(tab)
 
     seen = []
     for path in ("", "inner/"):
-        tab.open(f"{address}{path}")
+        tab.open(f"{address}/{path}")
         seen.append(tab.evaluate(VERSION))
 
     assert seen == ["version 0123456789ab", "version bbbbbbbbbbbb"]

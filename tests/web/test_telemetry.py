@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_targets.runtime.contract import Signature, TensorSpec
+from tests.web import pages
 from tests.web.collecting import (
     Collector,
     agree,
     bundle_for,
     flush,
+    options_for,
     predict,
     ready,
-    until_sent,
     waiting,
 )
 from tests.web.conftest import KEY
-from tests.web.driving import Driven, Launch, Tab, browsers
+from tests.web.driving import ChromiumTab, Driven, Launch, Tab, browsers
 from toolkit.workspace import Workspace
 
 Serving = Callable[..., str]
@@ -153,28 +155,88 @@ def test_no_value_of_an_input_leaves_the_browser(
             assert {sketch["minimum"], sketch["maximum"]} <= set(edges)
 
 
-def test_records_survive_a_collector_that_is_away_and_a_restart_of_the_browser(
-    launch: Launch, site: str, collector: Collector, digits: Any, tmp_path: Path
+def test_a_record_of_very_many_features_goes_out_packed(
+    tab: Tab,
+    collector: Collector,
+    web: Path,
+    tmp_path: Path,
+    serving: Serving,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = launch("chromium", tmp_path / "profile")
-    tab = first.tab()
-    ready(tab, site)
-    agree(tab)
-    predict(tab, digits.test[:5])
-    assert flush(tab) == {"sent": 0, "left": 1}
-    first.close()
-
-    second = launch("chromium", tmp_path / "profile")
-    tab = second.tab()
-    ready(tab, site)  # the yes is remembered
-    predict(tab, digits.test[5:12])
-    assert flush(tab) == {"sent": 0, "left": 2}
+    columns = tuple(f"column {index}" for index in range(300))
+    draw = np.random.default_rng(5)
+    output = TensorSpec("score", (-1, 1))
+    made = pages.Made(
+        Signature((TensorSpec("row", (-1, 300), columns=columns),), (output,)),
+        draw.normal(size=(60, 300)).astype(np.float32),
+        draw.normal(size=(300, 1)).astype(np.float32),
+        np.zeros(1, np.float32),
+    )
+    monkeypatch.setitem(pages.KINDS, "wide", lambda: made)
+    site = serving(pages.bundled("wide", tmp_path, options_for(collector, "wide")))
     collector.up()
     ready(tab, site)
-    until_sent(tab, 0)
+    agree(tab)
+    words = {"row": {"shape": [60, 300], "data": made.items.reshape(-1).tolist()}}
+    tab.evaluate("words => window.sanderling.predict(words)", words)
 
-    [name] = collector.store.devices("digits")
+    assert flush(tab) == {"sent": 1, "left": 0}
+
+    [heard] = collector.heard
+    assert heard.headers["content-encoding"] == "gzip"
+    assert len(heard.wire) < 60_000 < len(heard.text)
+    [profile] = collector.store.profiles("wide").values()
+    assert profile.samples == 60
+    assert set(columns) <= profile.sketches.keys()
+
+
+def test_what_a_visitor_says_is_counted_after_a_yes(
+    tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    assert isinstance(tab, ChromiumTab)
+    collector.up()
+    ready(tab, site)
+
+    def say(actual: str) -> None:
+        tab.page.get_by_role("button", name="Wrong?").click()
+        tab.page.get_by_label("It is").select_option(actual)
+        tab.page.get_by_role("button", name="Keep").click()
+
+    tab.page.get_by_role("button", name="Example 4", exact=True).click()
+    tab.page.get_by_role("status").filter(has_text="3").wait_for()
+    say("8")
+    agree(tab)
+    say("5")
+    say("5")
+
+    assert flush(tab)["sent"] == 1
+
+    [record] = [record for heard in collector.heard for record in heard.records]
+    assert record["confusions"] == {"3": {"5": 2}}
+    assert collector.store.feedback("digits").sentence == (
+        "1 visitor said 2 of 2 answers were wrong: 3 is 5 (2 times)."
+    )
+
+
+def test_a_no_in_one_tab_is_one_in_all(
+    chromium_of: Driven, tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    other = chromium_of.tab()
+    for one in (tab, other):
+        ready(one, site)
+        agree(one)
+    predict(other, digits.test[:5])
+    flush(other)
+    assert len(waiting(tab) or []) == 1
+
+    agree(tab, yes=False)
+
+    script = """async () => {
+      const box = document.getElementById("consent");
+      while (box.checked) await new Promise((resolve) => setTimeout(resolve, 20));
+    }"""
+    other.evaluate(script)
+    predict(other, digits.test[:5])
+    assert flush(other) == {"sent": 0, "left": 0}
     assert waiting(tab) == []
-    assert collector.store.count() == 2
-    assert collector.store.profiles("digits")[name].samples == 12
-    second.close()
+    other.close()

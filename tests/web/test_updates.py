@@ -14,7 +14,7 @@ import pytest
 from edge_targets.package import SigningKey
 from tests.web.conftest import running
 from tests.web.driving import BROWSERS, Driven, Tab, browsers
-from tests.web.hosts import (
+from tests.web.faulty import (
     CHECK,
     KEPT,
     VERSION,
@@ -33,7 +33,7 @@ from tests.web.hosts import (
 )
 
 STRANGER = SigningKey.from_seed(bytes(range(1, 33)))
-MODEL = "package/manifest.json"  # of all files the one that two versions always differ in
+CHANGED = "package/manifest.json"  # what two versions always differ in
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +134,15 @@ def test_another_signer_a_damaged_file_and_a_changed_index_are_refused_in_words(
 
     resigned(offered("stranger"), STRANGER)
     stranger = told(visitor.visit(), "Update refused")
-    (offered("damaged") / "package" / "manifest.json").write_text("{}")
+    manifest = offered("damaged") / CHANGED
+    manifest.write_text(manifest.read_text().replace("digits", "fidget"))
     damaged = told(visitor.visit(), "Update refused")
     index = offered("forged") / "bundle.json"
-    index.write_text(index.read_text().replace('"digits"', '"fidgets"'))
+    index.write_text(index.read_text().replace("digits", "fidget"))
     forged = told(visitor.visit(), "Update refused")
 
     assert "signed with another key" in stranger
-    assert damaged.startswith("package/manifest.json is not the file that was bundled")
+    assert damaged.startswith(f"{CHANGED} is not the file that was bundled")
     assert "not as it was signed" in forged
     assert visitor.visit().evaluate(KEPT)["active"] == digest_of(versions["old"])
 
@@ -163,7 +164,7 @@ def test_a_host_that_fails_in_the_middle_costs_nothing(
     visitor: Visitor, versions: dict[str, Path], fault: Fault
 ) -> None:
     visitor.host.offer(versions["new"])
-    visitor.host.faults[MODEL] = fault
+    visitor.host.faults[CHANGED] = fault
 
     tab = visitor.visit()
     words = told(tab, "Kept offline")
@@ -173,10 +174,12 @@ def test_a_host_that_fails_in_the_middle_costs_nothing(
     visitor.host.asked.clear()
     after = kept(visitor.visit(), digest_of(versions["new"]))
 
-    assert words.startswith(MODEL)
+    assert words.startswith(CHANGED)
     assert held["active"] == digest_of(versions["old"])
     assert after["active"] == digest_of(versions["new"])
-    already = {path for path in fetched if path < MODEL and not path.startswith(("bundle.", "sw"))}
+    already = {
+        path for path in fetched if path < CHANGED and not path.startswith(("bundle.", "sw"))
+    }
     assert not already & set(visitor.host.asked)
 
 
@@ -185,7 +188,7 @@ def test_a_tab_closed_in_the_middle_of_an_update_costs_nothing(
 ) -> None:
     gate = Gate()
     visitor.host.offer(versions["new"])
-    visitor.host.faults[MODEL] = gate
+    visitor.host.faults[CHANGED] = gate
 
     visitor.visit()
     assert gate.asked.wait(30)
@@ -206,7 +209,7 @@ def test_two_open_tabs_take_an_update_once(visitor: Visitor, versions: dict[str,
     reports: list[Any] = [tab.evaluate(CHECK, running_now) for tab in tabs]
 
     assert {report["state"] for report in reports} <= {"candidate", "refused"}
-    assert visitor.host.asked.count(MODEL) == 1
+    assert visitor.host.asked.count(CHANGED) == 1
 
 
 def test_a_page_that_is_open_during_an_update_goes_on_with_its_own_files(
@@ -224,6 +227,6 @@ def test_a_page_that_is_open_during_an_update_goes_on_with_its_own_files(
       const found = await fetch(path, { integrity });
       return (await found.json()).version;
     }"""
-    manifest = hashlib.sha256((versions["old"] / MODEL).read_bytes()).hexdigest()
+    manifest = hashlib.sha256((versions["old"] / CHANGED).read_bytes()).hexdigest()
 
-    assert before.evaluate(script % json.dumps(manifest), MODEL) == "0123456789ab"
+    assert before.evaluate(script % json.dumps(manifest), CHANGED) == "0123456789ab"

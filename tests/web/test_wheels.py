@@ -1,4 +1,4 @@
-"""Wheels of the user's own in a bundle: what is taken, what is refused, and that Pyodide loads it."""
+"""Wheels of the user's own in a bundle: which are taken, and that Pyodide loads them."""
 
 import base64
 import csv
@@ -29,11 +29,11 @@ from edge_targets.runtime.errors import (
     UsageError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
+from tests.web.built import LOCK, built
 from toolkit import browser_wheels
 
 KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
-PYTHON = Python({"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3",
-                 "python": "3.14.2"})  # fmt: skip
+PYTHON = Python(LOCK)
 COMPILED = "cp314-cp314-pyemscripten_2026_0_wasm32"
 CODE = {"tool/__init__.py": b"def fix(answer):\n    return answer\n"}
 REPO = Path(__file__).resolve().parents[2]
@@ -130,7 +130,7 @@ def test_a_wheel_for_another_place_is_refused(tag: str, tmp_path: Path) -> None:
     [
         ({"metadata": "Name: other\nVersion: 1.0\n"}, "not what its name says"),
         ({"metadata": "Name: tool\nVersion: 1.1\n"}, "not what its name says"),
-        ({"metadata": "no headers"}, "METADATA cannot be read"),
+        ({"metadata": "no headers"}, "not what its name says"),
         ({"metadata": "Name: tool\nVersion: newest\n"}, "METADATA cannot be read"),
         ({"told": "Requires-Dist: ===\n"}, "METADATA cannot be read"),
         ({"told": "Requires-Python: new\n"}, "METADATA cannot be read"),
@@ -188,7 +188,7 @@ def test_a_file_twice_in_a_wheel_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_wheel_that_would_fill_the_memory_is_refused_unread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     many, large = tmp_path / "many", tmp_path / "large"
     many.mkdir()
@@ -196,17 +196,18 @@ def test_a_wheel_that_would_fill_the_memory_is_refused_unread(
     with zipfile.ZipFile(many / "tool-1.0-py3-none-any.whl", "w") as archive:
         for number in range(MAX_MEMBERS + 1):
             archive.writestr(f"tool/{number}.py", "")
-    with zipfile.ZipFile(large / "tool-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("tool/zeros.bin", "w") as member:
-            for _ in range(520):
-                member.write(bytes(1 << 20))
+    name = large / "tool-1.0-py3-none-any.whl"
+    packed = zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED)
+    with packed as archive, archive.open("tool/zeros.bin", "w") as member:
+        for _ in range(520):
+            member.write(bytes(1 << 20))
 
     for folder in (many, large):
         with pytest.raises(IntegrityError, match="more than a page can take"):
             read_wheels([folder / "tool-1.0-py3-none-any.whl"], PYTHON)
 
 
-@pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.3, 0.5])
 def test_a_damaged_wheel_is_refused(at: float, tmp_path: Path) -> None:
     file = wheel(tmp_path)
     data = bytearray(file.read_bytes())
@@ -282,18 +283,19 @@ def made(package: Path, web: Path, out: Path, *files: Path, after: str = "") -> 
 
 
 def test_a_bundle_brings_wheels_with_a_lock_and_their_licences(
-    package: Path, web: Path, tmp_path: Path
+    package: Path, tmp_path: Path
 ) -> None:
     helper = wheel(tmp_path, "helper", code={"helper.py": b"WORD = 'helped'\n"})
     tool = wheel(tmp_path, told="License: BSD\nRequires-Dist: helper\n")
 
-    out = made(package, web, tmp_path / "out", tool, helper, after="tool:fix")
+    out = made(package, built(tmp_path / "built"), tmp_path / "out", tool, helper, after="tool:fix")
 
     index = json.loads((out / "bundle.json").read_text())
     lock = json.loads((out / "python" / "pyodide-lock.json").read_text())
     licences = json.loads((out / "licences.json").read_text())["parts"]
     assert index["python"]["packages"] == ["helper", "tool"] == sorted(lock["packages"])
     assert index["python"]["after"] == "tool:fix"
+    assert (out / "python" / "rest.zip").is_file()  # any of the library may be imported
     assert lock["packages"]["tool"]["depends"] == ["helper"]
     for name, file in (("helper", helper), ("tool", tool)):
         place = f"wheels/{file.name}"
@@ -314,6 +316,8 @@ const python = await loadPyodide({
   lockFileContents: readFileSync(`${folder}pyodide-lock.json`, "utf8"),
   packageBaseUrl: folder,
 });
+python.FS.writeFile("/lib/rest.zip", readFileSync(`${folder}rest.zip`));
+python.runPython("import sys; sys.path.append('/lib/rest.zip')");
 await python.loadPackage(["tool"], { checkIntegrity: true });
 console.log(python.runPython("import tool; tool.word()"));
 """
@@ -333,13 +337,11 @@ def test_pyodide_installs_what_the_lock_names(package: Path, web: Path, tmp_path
     words = [node, str(tmp_path / "run.mjs"), str(pyodide), f"{out}/python/"]
     said = subprocess.run(words, capture_output=True, text=True, check=False)
 
-    assert said.stdout.splitlines()[-1:] == ["helped"], said.stderr
+    assert said.stdout.splitlines()[-1:] == ["helped"], said.stderr[-500:]
 
 
-def test_a_wheel_that_changes_while_it_is_read_is_refused(
-    package: Path, web: Path, tmp_path: Path
-) -> None:
-    file = wheel(tmp_path)
+def test_a_wheel_that_changes_while_it_is_read_is_refused(package: Path, tmp_path: Path) -> None:
+    file, web = wheel(tmp_path), built(tmp_path / "built")
 
     def change(event: Event) -> None:
         wheel(tmp_path, code={"tool/__init__.py": b"import os"})
@@ -354,17 +356,16 @@ def test_a_wheel_that_changes_while_it_is_read_is_refused(
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[..., Path]:
-    """Gives `project(name, backend, **files)`: the folder of a Python package."""
+    """Gives `project(backend)`: the folder of a Python package with a build backend of its own."""
 
-    def write(backend: str, requires: str = "[]", more: str = "", **files: str) -> Path:
+    def write(text: str, requires: str = "[]", backend: str = "backend") -> Path:
         folder = tmp_path / "project"
-        folder.mkdir(parents=True)
+        folder.mkdir()
         (folder / "pyproject.toml").write_text(
-            f'[project]\nname = "mine"\nversion = "0.1"\n{more}\n[build-system]\n'
+            '[project]\nname = "mine"\nversion = "0.1"\n[build-system]\n'
             f'requires = {requires}\nbuild-backend = "{backend}"\nbackend-path = ["."]\n'
         )
-        for name, text in files.items():
-            (folder / f"{name}.py").write_text(text)
+        (folder / "backend.py").write_text(text)
         return folder
 
     return write
@@ -398,11 +399,11 @@ NATIVE = "cp311-cp311-linux_x86_64"
 def test_a_folder_of_plain_python_becomes_a_wheel(
     project: Callable[..., Path], tmp_path: Path
 ) -> None:
-    folder = project("backend", backend=BACKEND.format(tag="py3-none-any"))
+    folder = project(BACKEND.format(tag="py3-none-any"))
     before = sorted(folder.iterdir())
     (tmp_path / "out").mkdir()
 
-    file = browser_wheels.build_wheel(folder, tmp_path / "out", QUIET)
+    file = browser_wheels.build_wheel(folder, tmp_path / "out", "3.14.2", QUIET)
 
     [found] = read_wheels([file], PYTHON, "mine:fix")
     assert (found.name, found.version) == ("mine", "0.1")
@@ -413,12 +414,13 @@ def test_a_folder_of_plain_python_becomes_a_wheel(
 def test_a_package_with_compiled_parts_says_what_it_needs(
     project: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = project("backend", backend=BACKEND.format(tag=NATIVE))
+    folder = project(BACKEND.format(tag=NATIVE))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(browser_wheels, "PYTHONS", ("no-such-python",))
+    if browser_wheels.python_like("3.14"):
+        pytest.skip("there is a Python here that the tool runs in")
 
-    with pytest.raises(UnsupportedError, match=r"needs Python 3\.12 or newer") as caught:
-        browser_wheels.build_wheel(folder, tmp_path, QUIET)
+    with pytest.raises(UnsupportedError, match=r"in Python 3\.14.* none here") as caught:
+        browser_wheels.build_wheel(folder, tmp_path, "3.14.2", QUIET)
 
     assert "--with" in caught.value.hint
 
@@ -430,41 +432,41 @@ def program(folder: Path, name: str, *lines: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.mark.parametrize("said", ["3 11", "no", "", "3 12 5"])
+@pytest.mark.parametrize("said", ["3.11", "no", "", "3.14.5", "3.14 or so"])
 def test_a_program_that_is_not_the_python_it_is_called_is_not_used(
     said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, "python3.14", f"echo {said}")
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert browser_wheels.newer_python() is None
+    assert browser_wheels.python_like("3.14") is None
 
 
 def test_a_tool_that_cannot_be_had_leaves_nothing_that_counts_as_one(
     project: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = project("backend", backend=BACKEND.format(tag=NATIVE))
-    says = 'if [ "$1" = -I ]; then echo 3 14; else echo "error: no space left"; exit 1; fi'
+    folder = project(BACKEND.format(tag=NATIVE))
+    says = 'if [ "$1" = -I ]; then echo 3.14; else echo "error: no space left"; exit 1; fi'
     program(tmp_path / "bin", "python3.14", says)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     for _ in range(2):
         with pytest.raises(UnsupportedError, match="could not be fetched: error: no space left"):
-            browser_wheels.build_wheel(folder, tmp_path, QUIET)
+            browser_wheels.build_wheel(folder, tmp_path, "3.14.2", QUIET)
 
 
 def test_a_cross_compiler_that_cannot_be_had_is_told_with_what_to_do(
     project: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = project("backend", backend=BACKEND.format(tag=NATIVE))
+    folder = project(BACKEND.format(tag=NATIVE))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    kept = browser_wheels.kept()
+    kept = browser_wheels.kept("3.14")
     program(kept, "bin/pyodide", "echo 'Error: could not download the xbuildenv'; exit 1")
     (kept / "whole").touch()
 
     with pytest.raises(UnsupportedError, match="could not download the xbuildenv") as caught:
-        browser_wheels.build_wheel(folder, tmp_path, QUIET)
+        browser_wheels.build_wheel(folder, tmp_path, "3.14.2", QUIET)
 
     assert "Emscripten" in caught.value.hint
     assert "--with" in caught.value.hint
@@ -481,10 +483,10 @@ def test_a_cross_compiler_that_cannot_be_had_is_told_with_what_to_do(
 def test_a_package_that_does_not_build_is_told_with_its_last_words(
     backend: str, text: str, words: str, project: Callable[..., Path], tmp_path: Path
 ) -> None:
-    folder = project(backend, backend=text)
+    folder = project(text, backend=backend)
 
     with pytest.raises(DataError, match=words) as caught:
-        browser_wheels.build_wheel(folder, tmp_path, QUIET)
+        browser_wheels.build_wheel(folder, tmp_path, "3.14.2", QUIET)
 
     assert "pip wheel" in caught.value.hint
 
@@ -492,18 +494,18 @@ def test_a_package_that_does_not_build_is_told_with_its_last_words(
 def test_a_build_that_needs_what_pip_cannot_reach_says_so(
     project: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = project("backend", '["a-backend-of-nobody-xyz"]', backend="")
+    folder = project("", '["a-backend-of-nobody-xyz"]')
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
     with pytest.raises(DataError, match="could not be built") as caught:
-        browser_wheels.build_wheel(folder, tmp_path, QUIET)
+        browser_wheels.build_wheel(folder, tmp_path, "3.14.2", QUIET)
 
     assert "in reach of pip" in caught.value.hint
 
 
 def test_a_folder_without_a_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no Python package"):
-        browser_wheels.build_wheel(tmp_path, tmp_path, QUIET)
+        browser_wheels.build_wheel(tmp_path, tmp_path, "3.14.2", QUIET)
 
 
 def test_a_build_that_is_cancelled_ends_with_all_its_children(
@@ -515,7 +517,7 @@ def test_a_build_that_is_cancelled_ends_with_all_its_children(
         f"pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n"
     )
-    folder = project("backend", backend=text)
+    folder = project(text)
     job = Job()
 
     def stop(event: Event) -> None:
@@ -524,7 +526,7 @@ def test_a_build_that_is_cancelled_ends_with_all_its_children(
 
     job.listen = stop
     with pytest.raises(Cancelled):
-        browser_wheels.build_wheel(folder, tmp_path, job)
+        browser_wheels.build_wheel(folder, tmp_path, "3.14.2", job)
 
     child = int(mark.read_text())
     until = time.monotonic() + 20

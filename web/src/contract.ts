@@ -4,7 +4,18 @@
  * `WireError` that names the field. What a noun does not know it keeps in `extra`.
  */
 
-import { type Fields, integer, list, map, number, object, others, text, WireError } from "./read";
+import {
+  type Fields,
+  integer,
+  list,
+  map,
+  number,
+  numbers,
+  object,
+  others,
+  text,
+  WireError,
+} from "./read";
 
 export const SCHEMA = 1;
 
@@ -213,7 +224,7 @@ export function toJson(noun: object, schema?: typeof SCHEMA): unknown {
 export function readTensor(value: unknown, where: string): Tensor {
   const fields = object(value, where);
   const shape = list(integer)(fields.shape, `${where}.shape`);
-  const data = list(number)(fields.data, `${where}.data`);
+  const data = numbers(fields.data, `${where}.data`);
   const size = shape.reduce((product, length) => product * length, 1);
   if (size !== data.length || shape.some((length) => length < 0)) {
     throw new WireError(`${where}: shape [${shape}] cannot hold ${data.length} values.`);

@@ -9,11 +9,8 @@
  */
 
 import type { Tensors } from "./contract";
-import { cardOf } from "./inputs/cards";
 import { toTensors } from "./inputs/convert";
 import { make } from "./inputs/dom";
-import { integrityOf } from "./integrity";
-import type { Prediction } from "./messages";
 import {
   type Answered,
   folder,
@@ -22,16 +19,8 @@ import {
   type OpenedModel,
   openModel,
 } from "./model";
-import { AnswerCard, spoken } from "./page/answer";
-import { unlike } from "./page/unlike";
+import { type Face, openFace } from "./page/face";
 import { EdgeError } from "./read";
-
-/** What a person sees of the model. */
-interface Face {
-  show(inputs: Tensors, prediction: Prediction, settled: boolean): void;
-  fill(inputs: Tensors): void;
-  clear(): void;
-}
 
 export class SanderlingModel extends HTMLElement {
   static readonly observedAttributes = ["src", "headless"];
@@ -78,9 +67,11 @@ export class SanderlingModel extends HTMLElement {
   /** The answer to one item, which is also shown. */
   async predict(input: Input): Promise<Answered> {
     const model = await this.#opened;
-    const inputs = await toTensors(input, model.signature);
-    this.#face?.fill(inputs);
-    return this.#answer(model, inputs, true);
+    return this.#answer(model, true, async () => {
+      const inputs = await toTensors(input, model.signature);
+      this.#face?.fill(inputs);
+      return inputs;
+    });
   }
 
   /** Take back what was given, and its answer. */
@@ -120,33 +111,53 @@ export class SanderlingModel extends HTMLElement {
     const opening = new AbortController();
     this.#opening = opening;
     this.#say("state", "quiet", "loading the model …");
-    this.#opened = this.#load(folder(this.src), opening.signal);
+    // a moment later: when several attributes are set at once, only the last one's goes on
+    this.#opened = Promise.resolve().then(() => this.#load(folder(this.src), opening.signal));
     this.#opened.then(
       (model) => this.#tell("sanderling-ready", model),
       (error: unknown) => {
-        if (opening.signal.aborted) return;
-        this.#fail(error);
+        if (!opening.signal.aborted) this.#fail(error);
       },
     );
   }
 
   async #load(base: URL, signal: AbortSignal): Promise<OpenedModel> {
     const model = await openModel(base, { signal });
-    if (!signal.aborted && !this.headless) this.#face = await this.#showFace(model, base);
-    if (signal.aborted) {
+    try {
+      const face = this.headless ? null : await this.#openFace(model, base);
+      signal.throwIfAborted();
+      this.#face = face;
+      this.#model = model;
+      return model;
+    } catch (error) {
       model.close();
-      throw absent();
+      throw error;
     }
-    this.#model = model;
-    if (this.headless) this.#root.replaceChildren();
-    return model;
   }
 
-  async #answer(model: OpenedModel, inputs: Tensors, settled: boolean): Promise<Answered> {
+  #openFace(model: OpenedModel, base: URL): Promise<Face> {
+    return openFace(this.#root, model, base, {
+      give: (inputs, settled) => {
+        // what fails is shown
+        this.#answer(model, settled, async () => inputs).catch(() => {});
+      },
+      cleared: () => {
+        this.#round += 1;
+      },
+    });
+  }
+
+  async #answer(
+    model: OpenedModel,
+    settled: boolean,
+    given: () => Promise<Tensors>,
+  ): Promise<Answered> {
+    const round = this.#round;
     try {
-      const round = this.#round;
+      const inputs = await given();
       const prediction = await model.predictBatch(inputs, settled);
       if (round === this.#round) this.#face?.show(inputs, prediction, settled);
+      this.#face?.fail("");
       const { answers, outputs, latencyMs } = prediction;
       const answered = { ...answers[0], outputs, latencyMs };
       if (settled) this.#tell("sanderling-answer", answered);
@@ -157,42 +168,11 @@ export class SanderlingModel extends HTMLElement {
     }
   }
 
-  async #showFace(model: OpenedModel, base: URL): Promise<Face> {
-    const { manifest, profile } = model.started;
-    const { signature, abstention } = manifest;
-    const [spec] = signature.inputs;
-    if (!spec) throw new EdgeError(`${manifest.name} takes no input.`, "Pack another model.");
-    this.#root.adoptedStyleSheets = [await sheetOf(model, base)];
-    const input = make("section", { className: "card" });
-    const place = make("section", { className: "card", id: "answer", ariaLabel: "Answer" });
-    const said = make("p", { className: "unseen", role: "status" });
-    const answer = new AnswerCard(place, signature, abstention);
-    const card = await cardOf({
-      ...{ spec, signature, profile, place: input },
-      give: (inputs, settled) => void this.#answer(model, inputs, settled).catch(() => {}),
-      cleared: () => {
-        this.#round += 1;
-        answer.clear();
-      },
-    });
-    input.setAttribute("part", "input");
-    place.setAttribute("part", "answer");
-    for (const [id, part] of PARTS) place.querySelector(`#${id}`)?.setAttribute("part", part);
-    this.#root.replaceChildren(make("div", { className: "embedded" }, input, place), said);
-    return {
-      show: (inputs, prediction, settled) => {
-        answer.show(prediction, unlike(signature, profile, inputs, 0, abstention));
-        if (settled) said.textContent = spoken(prediction, signature);
-      },
-      fill: (inputs) => card.show(inputs),
-      clear: () => card.clear(),
-    };
-  }
-
   #fail(error: unknown): void {
     const told = error instanceof Error ? error.message : String(error);
-    const hint = error instanceof EdgeError ? error.hint : "";
-    if (!this.#model && !this.headless) this.#say("error", "bad", `${told} ${hint}`);
+    const words = error instanceof EdgeError ? `${told} ${error.hint}` : told;
+    if (this.#face) this.#face.fail(words);
+    else this.#say("error", "bad", words);
     this.#tell("sanderling-error", error);
   }
 
@@ -210,27 +190,6 @@ export class SanderlingModel extends HTMLElement {
   #tell(name: string, detail: unknown): void {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
-}
-
-const PARTS = [
-  ["verdict", "verdict"],
-  ["sure", "confidence"],
-  ["bars", "bars"],
-] as const;
-
-const sheets = new Map<string, Promise<CSSStyleSheet>>(); // one for all elements of a bundle
-
-function sheetOf({ started }: OpenedModel, base: URL): Promise<CSSStyleSheet> {
-  const address = new URL("page.css", base);
-  const known = sheets.get(address.href);
-  if (known) return known;
-  const integrity = integrityOf(started.bundle.files.get("page.css"));
-  const reading = fetch(address, { credentials: "omit", integrity })
-    .then((answer) => (answer.ok ? answer.text() : ""))
-    .then((text) => new CSSStyleSheet().replace(text));
-  sheets.set(address.href, reading);
-  reading.catch(() => sheets.delete(address.href)); // the next element tries again
-  return reading;
 }
 
 function absent(): EdgeError {

@@ -41,14 +41,17 @@ export class Fetcher {
     return [...this.#files.keys()].filter((path) => path.startsWith(folder));
   }
 
-  /** Begins to fetch what will be asked for, so that files do not wait for one another. */
-  ahead(...paths: readonly string[]): void {
+  /**
+   * Begins to fetch what will be asked for, so that files do not wait for one another; rejects when
+   * one is refused. Who uses a library waits for it: some ask once more in ways that are not ours.
+   */
+  ahead(...paths: readonly string[]): Promise<unknown> {
     for (const path of paths) {
-      if (!this.#files.has(path) || this.#ahead.has(path)) continue;
-      const coming = this.#get(path);
-      coming.catch(() => {}); // told to who asks for it
-      this.#ahead.set(path, coming);
+      if (this.#files.has(path) && !this.#ahead.has(path)) this.#ahead.set(path, this.#get(path));
     }
+    const coming = Promise.all(paths.map((path) => this.#ahead.get(path)));
+    coming.catch(() => {}); // told to who asks for the file
+    return coming;
   }
 
   /** The bytes of a file of the bundle. */

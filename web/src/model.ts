@@ -18,6 +18,7 @@ import type {
 import { EdgeError } from "./read";
 import { scriptAddress } from "./scripts";
 import type { Flushed } from "./telemetry";
+import { agree, disagree } from "./visitor";
 
 export type { Input };
 
@@ -119,17 +120,13 @@ export class OpenedModel implements Model {
   }
 
   share(agreed: boolean): Promise<Flushed> {
-    return this.client.ask("consent", { device: agreed ? deviceName(this.base) : null });
+    if (!agreed) disagree(this.base);
+    return this.client.ask("consent", { device: agreed ? agree(this.base) : null });
   }
 
   close(): void {
     this.client.close();
   }
-}
-
-/** A name for this browser, so that its records can be told from others'; new with each page. */
-function deviceName(_base: URL): string {
-  return `browser-${crypto.randomUUID().slice(0, 8)}`;
 }
 
 function startWorker(base: URL): Worker {

@@ -19,13 +19,17 @@ import { AboutCard } from "./page/about";
 import { element } from "./page/dom";
 import { Room } from "./page/room";
 import { Sharing } from "./page/sharing";
-import { showFailure, showStage, showStartFailure, showUpdate } from "./page/state";
+import { say, showFailure, showStage, showStartFailure, showUpdate } from "./page/state";
 import { unlike } from "./page/unlike";
 import { EdgeError } from "./read";
 import type { Flushed } from "./telemetry";
 import { keepOffline } from "./updates";
 
 element("refused").remove();
+for (const event of ["dragover", "drop"]) {
+  // beside the cards that take files: else the browser leaves the page and opens the file
+  addEventListener(event, (dropped) => dropped.preventDefault());
+}
 
 const base = new URL(".", location.href);
 
@@ -42,12 +46,14 @@ async function open(): Promise<Open> {
   element("model").textContent = manifest.name;
   element("version").textContent = `version ${manifest.version}`;
   document.title = `${manifest.name} · Sanderling`;
-  element("stage-python").hidden = bundle.python === null;
   const about = new AboutCard(element("about"), started);
   await Room.open(model);
+  const lite = bundle.python === null;
+  element("stage-python").hidden = lite;
   const sharing = new Sharing(model.client, base, bundle.telemetry);
   for (const ghost of document.querySelectorAll(".ghost")) ghost.remove();
-  for (const id of ["input", "answer", "about", "benchmark", "sharing"]) element(id).hidden = false;
+  for (const id of ["input", "answer", "about", "benchmark"]) element(id).hidden = false;
+  element("sharing").hidden = lite; // Python counts
   await sharing.open();
   return { model, about, sharing };
 }
@@ -101,6 +107,7 @@ const settled = python.then(
 );
 const first = opened.then(({ model }) => facts(model));
 const ready = python.then(facts);
+ready.then(({ name }) => say(`${name} is ready.`)).catch(() => {});
 first.catch(() => {}); // told above
 ready.catch((error: unknown) => {
   void opened.then(

@@ -41,7 +41,7 @@ const ANSWER_LIMIT_MS = 30_000;
 export function postTo(base: URL, { url, token }: Collector): Post {
   return async (body, stop) => {
     const plain = new TextEncoder().encode(body);
-    // a record of very many features is more than a body may hold: gzip leaves a fifth of it
+    // a record of very many features is more than a body may hold: gzip leaves less than half of it
     const packed = plain.length > BODY_LIMIT ? await gzip(plain) : plain;
     const answer = await fetch(new URL(url, base), {
       method: "POST",

@@ -1,59 +1,90 @@
 /**
- * Python in the browser: Pyodide with the very files that run on a device. It checks inputs,
- * counts predictions and names the answer; the engine stays in JavaScript, so that a prediction
- * costs one synchronous call and nothing is awaited across the border.
+ * Python in the browser: Pyodide with the very files that run on a device. It counts predictions
+ * and names the answer; the engine stays in JavaScript, so that a prediction costs one synchronous
+ * call and nothing is awaited across the border.
  */
 
 import { loadPyodide, type PyodideInterface } from "pyodide";
-import type { PyCallable, PyProxy } from "pyodide/ffi";
-import type { Tensor, Tensors } from "./contract";
+import type { PyBuffer, PyCallable, PyProxy } from "pyodide/ffi";
+import type { PythonFacts } from "./bundle";
+import type { Signature, Tensors } from "./contract";
 import type { Answer } from "./messages";
-import { EdgeError, list, number, object, text } from "./read";
-import { LOCK } from "./versions";
+import { addPackages } from "./packages";
+import { EdgeError, type Fields, list, number, object, others, text } from "./read";
+import { SnapshotStore } from "./snapshot";
+import { LOCK, VERSIONS } from "./versions";
 
-export interface BridgeTexts {
+/** What Python is told of the bundle. */
+export interface Surroundings {
+  readonly base: URL; // the folder that holds `python/`
+  readonly facts: PythonFacts;
+  readonly library: string; // sha256 of its zip
+  readonly signature: Signature;
   readonly manifestText: string;
   readonly profileText: string;
 }
 
+export interface Named {
+  readonly answers: readonly Answer[];
+  readonly note: string; // why the bundle's own Python did not have its say
+}
+
+/** Where outputs are written, in Python's memory. */
+interface Place {
+  readonly shapes: string;
+  readonly proxy: PyProxy;
+  buffer: PyBuffer;
+}
+
 // without leave to compile WebAssembly Pyodide waits for ever instead of failing
 const START_LIMIT_MS = 90_000;
+const IMPORT = "from edge_targets.runtime.bridge import Bridge";
+const LATER_MS = 2_000; // after the start: the visitor comes first
 
 export class Python {
+  #place: Place | null = null;
+  readonly #answer: PyCallable;
+
   private constructor(
     private readonly pyodide: PyodideInterface,
     private readonly bridge: PyProxy,
-  ) {}
+    private readonly outputs: readonly string[],
+  ) {
+    this.#answer = bridge.answer as PyCallable;
+  }
 
-  /** `base` is the folder that holds `python/`. */
-  static async start(base: URL, texts: BridgeTexts): Promise<Python> {
-    const folder = new URL("python/", base).href;
-    const pyodide = await withLimit(
-      loadPyodide({
-        indexURL: folder,
-        stdLibURL: `${folder}stdlib.zip`,
-        lockFileContents: LOCK, // names no package, so that nothing is fetched by accident
-        packageBaseUrl: folder,
-        stdout: () => {}, // the page speaks for itself; Python's prints have no reader here
-        stderr: () => {},
-      }),
-      START_LIMIT_MS,
-    );
-    const Bridge = pyodide.pyimport("edge_targets.runtime.bridge").Bridge as PyCallable;
+  static async start(surroundings: Surroundings): Promise<Python> {
+    const { base, facts, library, signature, manifestText, profileText } = surroundings;
+    const folder = new URL("python/", base);
+    const store = new SnapshotStore(base, `${VERSIONS.pyodide}-${library.slice(0, 16)}`);
+    const starting = quickest(options(folder, facts), store);
+    const pyodide = await withLimit(starting, START_LIMIT_MS);
+    await addPackages(pyodide, facts.packages, folder);
+    const Bridge = pyodide.globals.get("Bridge") as PyCallable;
+    const bridge = guarded(() => Bridge(manifestText, profileText, "", facts.after) as PyProxy);
     return new Python(
       pyodide,
-      guarded(() => Bridge(texts.manifestText, texts.profileText) as PyProxy),
+      bridge,
+      signature.outputs.map(({ name }) => name),
     );
   }
 
-  /** Count a prediction and name its answers, one an item. */
-  observe(inputs: Tensors, outputs: Tensors, latencyMs: number): Answer[] {
-    return readAnswers(this.#call("observe", inputs, outputs, latencyMs));
+  /** What the outputs say, one answer an item; nothing is counted. */
+  answer(outputs: Tensors): Named {
+    const tensors = this.outputs.map((name) => outputs[name] ?? { shape: [0], data: [] });
+    const shapes = JSON.stringify(tensors.map(({ shape }) => shape));
+    const room = this.#room(shapes);
+    let at = 0;
+    for (const { data } of tensors) {
+      room.set(data, at);
+      at += data.length;
+    }
+    return readNamed(guarded(() => this.#answer() as unknown));
   }
 
-  /** Name the answers without counting: for a drawing that is still being made. */
-  answer(outputs: Tensors): Answer[] {
-    return readAnswers(this.#call("answer", outputs));
+  /** Count a prediction. */
+  observe(inputs: Tensors, outputs: Tensors, latencyMs: number): void {
+    this.#call("observe", inputs, outputs, latencyMs);
   }
 
   /** Count what a person says an answer should have been. */
@@ -71,6 +102,21 @@ export class Python {
     return text(this.#call("close"), "record");
   }
 
+  /** Python's own array for outputs of these shapes: what is written there need not be handed over. */
+  #room(shapes: string): Float64Array {
+    if (this.#place?.shapes !== shapes) {
+      this.#place?.buffer.release();
+      this.#place?.proxy.destroy();
+      const proxy = this.#call("place", shapes) as PyProxy & { getBuffer(type: "f64"): PyBuffer };
+      this.#place = { shapes, proxy, buffer: proxy.getBuffer("f64") };
+    } else if (this.#place.buffer.data.length === 0 && shapes !== "[]") {
+      // WebAssembly's memory has grown since, and so has moved
+      const proxy = this.#place.proxy as PyProxy & { getBuffer(type: "f64"): PyBuffer };
+      this.#place.buffer = proxy.getBuffer("f64");
+    }
+    return this.#place.buffer.data as Float64Array;
+  }
+
   #call(name: string, ...words: (Tensors | string | number)[]): unknown {
     const method = this.bridge[name] as PyCallable;
     const crossing = words.map((word) =>
@@ -85,8 +131,51 @@ export class Python {
   }
 }
 
+/** A Pyodide with our bridge imported: from a heap of an earlier visit, or started here. */
+async function quickest(
+  plain: ReturnType<typeof options>,
+  store: SnapshotStore,
+): Promise<PyodideInterface> {
+  const heap = await store.open();
+  if (heap) {
+    try {
+      const pyodide = await loadPyodide({ ...plain, _loadSnapshot: heap });
+      // two visits must not draw the same random numbers
+      pyodide.runPython("import random; random.seed()");
+      await store.worked();
+      return pyodide;
+    } catch {
+      await store.remove();
+    }
+  }
+  const pyodide = await loadPyodide({ ...plain, _makeSnapshot: true });
+  guarded(() => pyodide.runPython(IMPORT));
+  keep(pyodide, store);
+  return pyodide;
+}
+
+/** Copied now, while it has seen nothing of the visitor's; stored when there is time. */
+function keep(pyodide: PyodideInterface, store: SnapshotStore): void {
+  if (!("caches" in globalThis)) return;
+  const heap = pyodide.makeMemorySnapshot() as Uint8Array<ArrayBuffer>;
+  setTimeout(() => void store.put(heap), LATER_MS);
+}
+
+function options(folder: URL, { packages }: PythonFacts) {
+  const lock = async () => (await fetch(new URL("pyodide-lock.json", folder))).text();
+  return {
+    indexURL: folder.href,
+    stdLibURL: new URL("stdlib.zip", folder).href,
+    // without packages one that names none, so that nothing is fetched by accident
+    lockFileContents: packages.length > 0 ? lock() : LOCK,
+    packageBaseUrl: folder.href,
+    stdout: () => {}, // the page speaks for itself; Python's prints have no reader here
+    stderr: () => {},
+  };
+}
+
 /** Arrays of doubles become one memory view each in Python, not a list of objects. */
-function doubles(tensors: Tensors): Record<string, Tensor> {
+function doubles(tensors: Tensors): Record<string, { shape: number[]; data: Float64Array }> {
   return Object.fromEntries(
     Object.entries(tensors).map(([name, { shape, data }]) => [
       name,
@@ -95,17 +184,26 @@ function doubles(tensors: Tensors): Record<string, Tensor> {
   );
 }
 
-function readAnswers(value: unknown): Answer[] {
-  return list((item, where) => {
-    const { label, confidence, abstained } = object(item, where);
-    return {
-      ...(label === undefined ? {} : { label: text(label, `${where}.label`) }),
-      ...(confidence === undefined
-        ? {}
-        : { confidence: number(confidence, `${where}.confidence`) }),
-      ...(abstained === true ? { abstained } : {}),
-    };
-  })(JSON.parse(text(value, "answers")), "answers");
+function readNamed(value: unknown): Named {
+  const fields = object(JSON.parse(text(value, "answers")), "answers");
+  return { answers: list(readAnswer)(fields.answers, "answers"), note: text(fields.note, "note") };
+}
+
+function readAnswer(item: unknown, where: string): Answer {
+  const fields = object(item, where);
+  const { label, confidence, abstained } = fields;
+  const extra: Fields = others(fields, ["label", "confidence", "abstained"]);
+  return {
+    ...(label === undefined ? {} : { label: text(label, `${where}.label`) }),
+    ...(confidence === undefined ? {} : { confidence: readShare(confidence, where) }),
+    ...(abstained === true ? { abstained } : {}),
+    ...(Object.keys(extra).length > 0 ? { extra } : {}),
+  };
+}
+
+/** JSON has no word for what is no number. */
+function readShare(value: unknown, where: string): number {
+  return value === null ? Number.NaN : number(value, `${where}.confidence`);
 }
 
 /** Python's errors end in a line such as `…IntegrityError: what failed`; that line is for people. */

@@ -58,6 +58,12 @@ export function list<T>(read: Reader<T>): Reader<T[]> {
   };
 }
 
+/** Many numbers: as `list(number)`, without a name for each of them. */
+export function numbers(value: unknown, where: string): number[] {
+  if (!Array.isArray(value) || !value.every(Number.isFinite)) return list(number)(value, where);
+  return value;
+}
+
 export function map<T>(read: Reader<T>): Reader<Map<string, T>> {
   return (value, where) =>
     new Map(

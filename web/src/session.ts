@@ -18,16 +18,24 @@ import {
 import { Fetcher } from "./integrity";
 import type { EngineChoice, Prediction, Requests, Started } from "./messages";
 import { fetchPackage, largestDifference, type Package } from "./package";
-import type { Python } from "./python";
+import type { Named, Python } from "./python";
 import { EdgeError } from "./read";
 import { type Flushed, NO_TELEMETRY, type Outbox, outboxOf } from "./telemetry";
 
 type Ready = Requests["python"]["result"];
 
+/** A prediction that is yet to be counted. */
+interface Counted {
+  readonly inputs: Tensors;
+  readonly outputs: Tensors;
+  readonly latencyMs: number;
+}
+
 const NOTHING: Flushed = { sent: 0, left: 0 };
 
 export class Session {
   readonly #outbox: Outbox;
+  #uncounted: Counted[] | null = []; // null when Python will never count them
   #python: Python | null = null;
   #device: string | null = null; // set while the visitor agrees
   #ready: Promise<Ready> | null = null;
@@ -86,18 +94,31 @@ export class Session {
         if (this.#device !== null) python.restart(this.#device);
         return { ready: true, why: "" };
       },
-      (error: unknown) => ({ ready: false, why: message(this.fetcher.refusal ?? error) }),
+      (error: unknown) => {
+        this.#uncounted = null;
+        return { ready: false, why: message(this.fetcher.refusal ?? error) };
+      },
     );
     return this.#ready;
   }
 
   async #startPython(): Promise<Python> {
-    const facts = this.started.bundle.python;
-    if (!facts) throw new EdgeError("This bundle has no Python in it.");
+    const { bundle, manifest } = this.started;
+    if (!bundle.python) throw new EdgeError("This bundle has no Python in it.");
+    const library = "python/stdlib.zip";
     const scripts = ["python.js", "pyodide.mjs", "pyodide.asm.mjs"].map((name) => `python/${name}`);
-    this.fetcher.ahead("python/pyodide.asm.wasm", "python/stdlib.zip");
+    const binaries = this.fetcher.ahead("python/pyodide.asm.wasm", library);
     const [{ Python }] = await Promise.all([import("./python"), this.fetcher.compare(...scripts)]);
-    return Python.start(this.base, this.packed);
+    const starting = Python.start({
+      ...this.packed,
+      base: this.base,
+      facts: bundle.python,
+      library: bundle.files.get(library)?.sha256 ?? "",
+      signature: manifest.signature,
+    });
+    // Pyodide waits for ever for a file that was refused
+    const [python] = await Promise.all([starting, binaries]);
+    return python;
   }
 
   async predict({ inputs, count }: Requests["predict"]["words"]): Promise<Prediction> {
@@ -106,14 +127,20 @@ export class Session {
     const began = performance.now();
     const outputs = await this.engine.run(inputs);
     const latencyMs = performance.now() - began;
-    if (!this.#python) {
-      return { answers: named(manifest, outputs), outputs, latencyMs, by: "page", note: "" };
+    if (count && this.#device !== null) this.#uncounted?.push({ inputs, outputs, latencyMs });
+    const said: Named = this.#python?.answer(outputs) ?? {
+      answers: named(manifest, outputs),
+      note: "",
+    };
+    return { ...said, outputs, latencyMs, by: this.#python ? "python" : "page" };
+  }
+
+  /** Counts what was predicted; called when nobody waits for an answer. */
+  count(): void {
+    if (!this.#python) return; // those before it has started wait for it
+    for (const { inputs, outputs, latencyMs } of this.#uncounted?.splice(0) ?? []) {
+      this.#python.observe(inputs, outputs, latencyMs);
     }
-    const counted = count && this.#device !== null;
-    const answers = counted
-      ? this.#python.observe(inputs, outputs, latencyMs)
-      : this.#python.answer(outputs);
-    return { answers, outputs, latencyMs, by: "python", note: "" };
   }
 
   async time(runs: number): Promise<Requests["time"]["result"]> {
@@ -136,6 +163,7 @@ export class Session {
   /** Counting begins anew in either case: what came before the visitor's yes is never sent. */
   async consent(device: string | null): Promise<Flushed> {
     this.#device = device;
+    this.#uncounted?.splice(0);
     this.#python?.restart(device ?? "");
     if (device === null) await this.#outbox.clear();
     this.#outbox.hurry();
@@ -145,6 +173,7 @@ export class Session {
   async flush(): Promise<Flushed> {
     if (!this.started.bundle.python) return NO_TELEMETRY;
     if (this.#device === null) return NOTHING;
+    this.count();
     const record = this.#python?.close();
     if (record) await this.#outbox.add(record);
     return this.#outbox.flush();
@@ -161,11 +190,12 @@ async function loadEngine(fetcher: Fetcher, base: URL, name: EngineName, choice:
       "Make it again with `sanderling bundle --accelerate`.",
     );
   }
-  fetcher.ahead(...files.filter((path) => path.endsWith(".wasm")));
+  const binaries = fetcher.ahead(...files.filter((path) => path.endsWith(".wasm")));
   const scripts = files.filter((path) => !path.endsWith(".wasm"));
   const [module] = await Promise.all([
     name === "ort" ? import("./engines/ort") : import("./engines/litert"),
     fetcher.compare(`engines/${name}.js`, ...scripts),
+    binaries,
   ]);
   return (model: Uint8Array<ArrayBuffer>, signature: Signature): Promise<Engine> =>
     module.load(model, signature, new URL(folder, base), choice);

@@ -36,12 +36,6 @@ export function outboxOf(base: URL, collector: Collector): Outbox {
   return outbox;
 }
 
-/** A name for this browser, that says nothing of it: its records can be told from others'. */
-export function visitorName(): string {
-  const random = crypto.getRandomValues(new Uint8Array(6)); // randomUUID wants a secure address
-  return `browser-${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
 export class Outbox {
   #store: Promise<OutboxStore> | null = null;
   #changes: Promise<unknown> = Promise.resolve(); // of the store, one after the other
@@ -204,10 +198,14 @@ function message(batch: readonly Kept[]): string {
   return `{"schema":1,"sent":"${new Date().toISOString()}","records":[${texts}]}`;
 }
 
-/** Does the work unless another tab of this page is at it. */
+/** Does the work, which never throws, unless another tab of this page is at it. */
 async function alone(name: string, work: () => Promise<void>): Promise<void> {
-  if (!navigator.locks) return work(); // not on plain http: there the collector tells twins apart
-  await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
-    if (lock) await work();
-  });
+  try {
+    await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
+      if (lock) await work();
+    });
+  } catch {
+    // no locks on plain http, nor where storage is denied: the collector tells twins apart
+    await work();
+  }
 }

@@ -6,6 +6,7 @@
 import { Client } from "./client";
 import type { Report, ToKeeper } from "./offline/words";
 import { EdgeError } from "./read";
+import { scriptAddress } from "./scripts";
 
 /** What a visitor may be told; `message` is whole sentences, and may be empty. */
 export interface UpdateState {
@@ -99,7 +100,7 @@ async function check(worker: ServiceWorker, running: string): Promise<Report> {
 
 /** Why the bundle in that folder is not fit for this browser; nothing when it is. */
 async function trial(folder: URL): Promise<string> {
-  const worker = new Worker(new URL("worker.js", folder), { type: "module" });
+  const worker = new Worker(scriptAddress(new URL("worker.js", folder)), { type: "module" });
   const client = new Client(worker, () => {});
   try {
     // the start replays the golden inputs
@@ -131,7 +132,7 @@ async function serviceWorker(base: URL): Promise<ServiceWorker> {
   let registration: ServiceWorkerRegistration;
   try {
     await caches.keys(); // where storage is blocked, registering may work all the same
-    registration = await container.register(new URL("sw.js", base), {
+    registration = await container.register(scriptAddress(new URL("sw.js", base)), {
       scope: base.pathname,
       updateViaCache: "none",
     });

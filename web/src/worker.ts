@@ -7,6 +7,8 @@ import { Session } from "./session";
 
 allowScriptsBelow(new URL("./", import.meta.url));
 
+const COUNT_MS = 200; // after a question: whoever asks many at once is answered first
+
 let session: Session | null = null;
 let queue: Promise<unknown> = Promise.resolve();
 
@@ -36,6 +38,7 @@ async function begin(message: ToWorker): Promise<{ result: unknown }> {
     case "python":
       return { result: session.ready() };
     case "predict":
+      setTimeout(() => session?.count(), COUNT_MS);
       return { result: await session.predict(message.words) };
     case "time":
       return { result: await session.time(message.words.runs) };

@@ -1,7 +1,7 @@
 /** Compiled, never run: the types that people get are those of the module, and a page uses them. */
 
-import type * as Real from "../src/sanderling";
 import type * as Written from "../sanderling.d.ts";
+import type * as Real from "../src/sanderling";
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 type Shared = keyof typeof Real & keyof typeof Written;

@@ -36,6 +36,9 @@ export async function load(
     starting ??= withGpu(accelerator === "webgpu", () =>
       loadLiteRt(new URL(`${build}.js`, library).href),
     );
+    starting.catch(() => {
+      starting = null;
+    });
     await starting;
     const compiled = await loadAndCompile(model, {
       accelerator,
@@ -45,7 +48,6 @@ export async function load(
     const facts = { accelerator, threads, name: "LiteRT.js", version: VERSIONS.litert };
     return new LiteRtEngine(compiled, signature, facts);
   } catch (error) {
-    starting = null;
     throw new EdgeError(
       `LiteRT.js cannot load the model: ${message(error)}`,
       "Build the model again, or try another browser.",

@@ -10,6 +10,7 @@ import { imageLayout } from "./pixels";
 import type { Pixels } from "./resize";
 
 const LOOK_MS = 400; // between two looks at what the camera sees
+const COARSE = 160; // pixels across, below which they are shown as squares
 const SHOWN = 640; // pixels of the longer side that a card shows
 
 export function card({ spec, place, give, cleared }: Context): Card {
@@ -32,7 +33,11 @@ export function card({ spec, place, give, cleared }: Context): Card {
     paint(seen, pixelsOf(tensor, layout));
     return { [layout.name]: tensor };
   };
-  const reveal = (element: HTMLElement | null) => {
+  const reveal = (element: HTMLElement, pixels?: Pixels) => {
+    if (pixels) {
+      paint(shown, smaller(pixels));
+      shown.classList.toggle("input-coarse", pixels.width < COARSE);
+    }
     for (const one of [video, shown, hint]) one.hidden = one !== element;
     const live = element === video;
     take.hidden = !live;
@@ -46,8 +51,7 @@ export function card({ spec, place, give, cleared }: Context): Card {
   const look = () => grabbed(video, video.videoWidth, video.videoHeight);
   const settle = (pixels: Pixels) => {
     const inputs = asked(pixels);
-    paint(shown, smaller(pixels));
-    reveal(shown);
+    reveal(shown, pixels);
     give(inputs, true);
   };
   const run = (begin: () => Promise<void>) =>
@@ -107,8 +111,7 @@ export function card({ spec, place, give, cleared }: Context): Card {
       const pixels = pixelsOf(tensor, layout);
       problem.clear();
       paint(seen, pixels);
-      paint(shown, pixels);
-      reveal(shown);
+      reveal(shown, pixels);
     },
     clear,
     accept: PICTURES,

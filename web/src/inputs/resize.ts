@@ -2,7 +2,9 @@
  * Bicubic resizing with a filter as wide as the shrinking asks for, in whole numbers (Keys 1981,
  * a = -1/2). Training resizes pictures with Pillow; a canvas smooths in ways of its own, and a
  * model may tell the two apart. So the arithmetic here is Pillow's: weights in 22 bits after the
- * point, first across and then down, each pass rounded to bytes.
+ * point, one direction after the other, each pass rounded to bytes. Which comes first matters then;
+ * that Pillow 13 begins with the height where it shrinks by more than twice as many pixels as the
+ * width was found by trying 400 shapes.
  */
 
 const SUPPORT = 2; // pixels that a weight reaches to either side
@@ -17,13 +19,15 @@ export interface Pixels {
 }
 
 export function resized(pixels: Pixels, width: number, height: number): Pixels {
-  const across = width === pixels.width ? pixels : pass(pixels, width, true);
-  return height === pixels.height ? across : pass(across, height, false);
+  const [fewer, shorter] = [pixels.width - width, pixels.height - height];
+  if (shorter > 0 && shorter > 2 * fewer) return pass(pass(pixels, height, false), width, true);
+  return pass(pass(pixels, width, true), height, false);
 }
 
 /** One direction: each line of pixels becomes `size` long. */
 function pass(pixels: Pixels, size: number, across: boolean): Pixels {
   const { channels, data } = pixels;
+  if (size === (across ? pixels.width : pixels.height)) return pixels;
   const [width, height] = across ? [size, pixels.height] : [pixels.width, size];
   const [length, lines] = across ? [pixels.width, pixels.height] : [pixels.height, pixels.width];
   const [step, stride] = across

@@ -20,7 +20,7 @@ export function card({ spec, profile, place, give, cleared }: Context): Card {
   const fields = columns.map((column, i) => field(column, i));
   const submit = () => {
     const values = fields.map(read);
-    if (values.includes(null)) return; // the field says it
+    if (values.includes(null)) return cleared(); // the field says why there is no answer
     problem.clear();
     give({ [spec.name]: rowTensor(values.map((value) => value ?? Number.NaN)) }, true);
   };

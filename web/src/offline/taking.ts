@@ -51,10 +51,11 @@ export class Taker {
    * host is asked only for what differs.
    */
   async file(address: string, path: string, fact: FileFact): Promise<Response> {
-    let { answer, bytes } = await this.#whole(address, path, "force-cache");
-    if (!(await same(bytes, fact))) {
-      ({ answer, bytes } = await this.#whole(address, path, "reload"));
-    }
+    const cached = await this.#whole(address, "force-cache", path);
+    if (await same(cached.bytes, fact)) return kept(path, cached.answer, cached.bytes);
+    // of another version, or what the host said while it was out of order
+    const { answer, bytes } = await this.#whole(address, "reload", path);
+    if (!answer.ok) throw refused(path, answer);
     if (await same(bytes, fact)) return kept(path, answer, bytes);
     if (bytes.length < fact.size) {
       throw new EdgeError(
@@ -70,11 +71,12 @@ export class Taker {
 
   /** The answer to keep for a file that has no hash: the index itself, and its signature. */
   async newest(address: string, path: string): Promise<[Response, Uint8Array<ArrayBuffer>]> {
-    const { answer, bytes } = await this.#whole(address, path, "no-cache");
+    const { answer, bytes } = await this.#whole(address, "no-cache", path);
+    if (!answer.ok) throw refused(path, answer);
     return [kept(path, answer, bytes), bytes];
   }
 
-  async #whole(address: string, path: string, cache: RequestCache) {
+  async #whole(address: string, cache: RequestCache, path: string) {
     const stop = new AbortController();
     let timer = setTimeout(() => stop.abort(), this.stallMs);
     const alive = () => {
@@ -83,12 +85,8 @@ export class Taker {
     };
     try {
       const answer = await this.fetch(address, { cache, signal: stop.signal });
-      if (!answer.ok) {
-        throw new EdgeError(`${path}: the host answered ${answer.status}.`, LATER);
-      }
       return { answer, bytes: await read(answer, alive) };
-    } catch (error) {
-      if (error instanceof EdgeError) throw error;
+    } catch {
       throw stop.signal.aborted
         ? new EdgeError(`${path}: the host stopped in the middle.`, LATER)
         : new EdgeError(`${path} could not be fetched from the host.`, LATER);
@@ -96,6 +94,10 @@ export class Taker {
       clearTimeout(timer);
     }
   }
+}
+
+function refused(path: string, { status }: Response): EdgeError {
+  return new EdgeError(`${path}: the host answered ${status}.`, LATER);
 }
 
 export async function same(bytes: Uint8Array<ArrayBuffer>, fact: FileFact): Promise<boolean> {

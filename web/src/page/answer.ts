@@ -5,7 +5,7 @@ import type { Abstention, Signature, Tensor, TensorSpec } from "../contract";
 import type { Answer, Prediction } from "../messages";
 import { facts, make } from "./dom";
 import type { Finding } from "./unlike";
-import { counted, milliseconds, percent, short, withUnit } from "./words";
+import { counted, milliseconds, percent, rough, withUnit } from "./words";
 
 const ALL = 12; // classes that are all shown, in their own order
 const TOP = 5; // of more classes the likeliest, the others folded away
@@ -26,6 +26,7 @@ export class AnswerCard {
   readonly #verdict = make("strong", { id: "verdict", dir: "auto" });
   readonly #sure = make("span", { id: "sure" });
   readonly #unlike = make("p", { className: "hint", id: "unlike", hidden: true });
+  readonly #note = make("p", { className: "hint", id: "note", hidden: true });
   readonly #bars = make("ol", { id: "bars", className: "bars", ariaLabel: "Share of each class" });
   readonly #others = make("ol", { className: "bars", ariaLabel: "The other classes" });
   readonly #rest: HTMLDetailsElement;
@@ -52,13 +53,13 @@ export class AnswerCard {
     place.replaceChildren(
       make("div", { className: "title" }, heading, this.#latency),
       make("p", { className: "verdict" }, this.#verdict, " ", this.#sure),
-      ...[this.#unlike, this.#bars, this.#rest, this.#more, this.actions],
+      ...[this.#unlike, this.#note, this.#bars, this.#rest, this.#more, this.actions],
     );
     this.clear();
   }
 
   show(prediction: Prediction, findings: readonly Finding[] = []): void {
-    const { answers, outputs, latencyMs } = prediction;
+    const { answers, outputs, latencyMs, note } = prediction;
     const [spec] = this.signature.outputs;
     const values = numbers(spec && outputs[spec.name]);
     const answer = answers[0] ?? {};
@@ -67,6 +68,8 @@ export class AnswerCard {
     this.#sure.textContent = sure(answer, this.abstention);
     this.#latency.textContent = milliseconds(latencyMs);
     this.#showUnlike(findings);
+    this.#note.textContent = note;
+    this.#note.hidden = note === "";
     this.#shares = values;
     if (this.signature.labels.length > 0) this.#showBars();
     this.#showMore(answer, outputs);
@@ -76,13 +79,13 @@ export class AnswerCard {
   clear(): void {
     this.#verdict.textContent = "–";
     this.#verdict.classList.remove("long");
-    this.#sure.textContent = "";
+    this.#sure.textContent = "waiting for an input";
     this.#latency.textContent = "";
     this.#shares = [];
     const { labels } = this.signature;
     for (const [place, each] of this.#rows.entries()) fill(each, labels[place] ?? "", null, false);
     this.#others.replaceChildren();
-    for (const part of [this.#unlike, this.#more, this.actions]) part.hidden = true;
+    for (const part of [this.#unlike, this.#note, this.#more, this.actions]) part.hidden = true;
     this.#rest.hidden = true;
   }
 
@@ -170,11 +173,11 @@ function sure(answer: Answer, abstention: Abstention | null): string {
 }
 
 function finding({ feature, tensor, reading, value, outside, low, high }: Finding): string {
-  const seen = `training saw ${short(low)} to ${short(high)}`;
+  const seen = `training saw ${rough(low)} to ${rough(high)}`;
   if (!Number.isFinite(value)) return `${feature} is missing, which training never saw`;
-  if (reading === "column") return `${feature} is ${short(value)}, ${seen}`;
-  if (reading === "mean") return `its mean is ${short(value)}, ${seen}`;
-  if (reading === "std") return `its values vary by ${short(value)}, ${seen}`;
+  if (reading === "column") return `${feature} is ${rough(value)}, ${seen}`;
+  if (reading === "mean") return `its mean is ${rough(value)}, ${seen}`;
+  if (reading === "std") return `its values vary by ${rough(value)}, ${seen}`;
   return `${percent(outside)} of ${tensor} lies outside what training saw`;
 }
 

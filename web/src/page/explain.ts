@@ -179,11 +179,10 @@ export function median(sketch: Sketch | undefined): number | null {
     if (below + count >= half && count > 0) {
       const low = Math.max(sketch.minimum, sketch.edges[bin - 1] ?? sketch.minimum);
       const high = Math.min(sketch.maximum, sketch.edges[bin] ?? sketch.maximum);
-      const middle = low + ((half - below) / count) * (high - low);
       // edges half a step around whole numbers part codes, between which there is nothing
-      return sketch.edges.every((edge) => edge - Math.floor(edge) === 0.5)
-        ? Math.round(middle)
-        : middle;
+      const coded = sketch.edges.every((edge) => edge - Math.floor(edge) === 0.5);
+      if (coded) return Math.round((low + high) / 2);
+      return low + ((half - below) / count) * (high - low);
     }
     below += count;
   }

@@ -27,7 +27,7 @@ export function table({ name, version, signature }: Manifest, judged: readonly J
     return spec.columns;
   });
   return csv(
-    [...flat, "label", "predicted", "confidence", "model", "version", "at"],
+    [...flat, ...OURS.map((word) => apart(word, flat))],
     judged.map(({ at, predicted, confidence, actual, inputs }): Cell[] => {
       const cells = signature.inputs.flatMap((spec): Cell[] => {
         const given = inputs[spec.name];
@@ -40,6 +40,13 @@ export function table({ name, version, signature }: Manifest, judged: readonly J
       return [...cells, actual, predicted, confidence, name, version, at];
     }),
   );
+}
+
+const OURS = ["label", "predicted", "confidence", "model", "version", "at"];
+
+/** A name that no column of the input has. */
+function apart(name: string, taken: readonly string[]): string {
+  return taken.includes(name) ? apart(`${name}_`, taken) : name;
 }
 
 export class Feedback {

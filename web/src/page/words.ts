@@ -14,6 +14,11 @@ export function short(value: number): string {
   return NUMBERS.format(value);
 }
 
+/** To tell of, not to compute with. */
+export function rough(value: number): string {
+  return short(Number(value.toPrecision(3)));
+}
+
 /** `3 items`, `1 item`. */
 export function counted(count: number, noun: string): string {
   return `${COUNTS.format(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,0 +1,78 @@
+/**
+ * The heap of a Python that has just started, kept in Cache Storage: at the next visit it is copied
+ * into place instead of made again. Taken before anything of the visitor's is in it, and named by
+ * all that it was made from, so that another version never meets it. Where the browser denies
+ * storage, or what it kept is not whole, Python starts the plain way.
+ */
+
+import { sha256 } from "./bundle";
+
+const KEPT = "sanderling snapshots";
+const MOST = 2; // of one origin: a heap has some 20 MB
+const DIGEST = "x-sha256";
+
+export class SnapshotStore {
+  readonly #address: URL;
+  readonly #trying: URL; // there while a heap is put to use: one that took a tab down is not tried again
+
+  /** `content` is what the heap was made from, in letters that an address can have. */
+  constructor(base: URL, content: string) {
+    this.#address = new URL(`.snapshot/${content}`, base);
+    this.#trying = new URL(`${this.#address.href}.trying`);
+  }
+
+  /** The heap of an earlier visit, when there is one and it is whole. */
+  async open(): Promise<Uint8Array<ArrayBuffer> | null> {
+    try {
+      const cache = await caches.open(KEPT);
+      const kept = await cache.match(this.#address);
+      if (!kept) return null;
+      const died = await cache.match(this.#trying);
+      const heap = new Uint8Array(await kept.arrayBuffer());
+      const digest = await sha256(heap);
+      if (died || digest === "" || digest !== kept.headers.get(DIGEST)) {
+        await this.remove();
+        return null;
+      }
+      await cache.put(this.#trying, new Response(""));
+      return heap;
+    } catch {
+      return null; // storage is denied, or full of holes
+    }
+  }
+
+  /** The heap that `open` gave is in use. */
+  async worked(): Promise<void> {
+    await this.#quietly(async (cache) => {
+      await cache.delete(this.#trying);
+    });
+  }
+
+  async remove(): Promise<void> {
+    await this.#quietly(async (cache) => {
+      await cache.delete(this.#address);
+      await cache.delete(this.#trying);
+    });
+  }
+
+  async put(heap: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#quietly(async (cache) => {
+      const digest = await sha256(heap);
+      if (digest === "") return; // nothing could tell later whether it is whole
+      const old = (await cache.keys()).filter(({ url }) => !url.endsWith(".trying"));
+      for (const request of old.slice(0, Math.max(0, old.length + 1 - MOST))) {
+        await cache.delete(request);
+      }
+      await cache.put(this.#address, new Response(heap, { headers: { [DIGEST]: digest } }));
+    });
+  }
+
+  /** What storage refuses costs the next visit a second, and this one nothing. */
+  async #quietly(work: (cache: Cache) => Promise<void>): Promise<void> {
+    try {
+      await work(await caches.open(KEPT));
+    } catch {
+      // denied, or no room
+    }
+  }
+}
