@@ -28,8 +28,9 @@ from rich.table import Table
 
 from benchmarks import browser_peers as peers
 from benchmarks.browser_clocks import Processes, SlowLink
-from benchmarks.browser_subject import KEY, Subject, made
+from benchmarks.browser_subject import KEY, SMALL, Subject, made
 from edge_targets.bundling import WEB, Options, bundle
+from edge_targets.bundling.hosting import HEADERS
 from edge_targets.runtime.events import QUIET
 from toolkit import doctor
 from toolkit.browser import FLAGS
@@ -42,10 +43,14 @@ if TYPE_CHECKING:
 MB = 1e6
 RUNS = 300  # of the engine in a round
 SETTLE_S = 4  # after which a page has stored what it stores
+LITERT, LITE = "Sanderling, LiteRT", "Sanderling, LiteRT, lite"
+ORT = "Sanderling, ONNX Runtime"
 OURS = {
-    "Sanderling, LiteRT": ("tflite", Options()),
-    "Sanderling, LiteRT, lite": ("tflite", Options(lite=True)),
-    "Sanderling, ONNX Runtime": ("onnx", Options()),
+    LITERT: ("tflite", Options()),
+    LITE: ("tflite", Options(lite=True)),
+    ORT: ("onnx", Options()),
+    f"{LITERT}, int8 weights": (SMALL, Options()),
+    f"{LITE}, int8 weights": (SMALL, Options(lite=True)),
 }
 STOCK, TFJS = "stock Pyodide + ONNX Runtime", "TensorFlow.js (wasm)"
 # asked for as soon as the page begins, so that it is told when it happens and not later
@@ -125,28 +130,21 @@ class Bench:
 
     def sizes(self) -> None:
         """Make every page; bytes on the wire, compressed with brotli."""
-        sent = {}
         for name, (form, options) in OURS.items():
             folder = self.work / name.replace(", ", "-").replace(" ", "-")
             done = bundle(self.subject.packages[form], folder, KEY, [KEY.public], options)
-            sent[name] = sum(n for part, n in done.sent.items() if part != "other engines") / MB
+            sent = sum(n for part, n in done.sent.items() if part != "other engines") / MB
             self.pages[name] = folder
             told = ", ".join(f"{part} {n / MB:.2f}" for part, n in done.sent.items())
             print(f"{name}: {told} MB")
             (folder / "items.bin").write_bytes(self.subject.items.astype("<f4").tobytes())
+            if form == "onnx":
+                self.figures.add(f"{name}, brotli", "", f"{sent:.2f} MB")
+            else:
+                limit = 2.3 if options.lite else 6.2
+                self.figures.at_most(f"{name}, brotli", limit, sent, "{:.2f} MB")
         page = peers.stock(self.subject, self.work / "stock")
         self.pages[STOCK] = page.folder
-        self.figures.at_most(
-            "bundle, LiteRT and Python, brotli", 6.2, sent["Sanderling, LiteRT"], "{:.2f} MB"
-        )
-        self.figures.at_most(
-            "bundle, --lite, brotli", 2.3, sent["Sanderling, LiteRT, lite"], "{:.2f} MB"
-        )
-        self.figures.add(
-            "bundle, ONNX Runtime and Python, brotli",
-            "",
-            f"{sent['Sanderling, ONNX Runtime']:.2f} MB",
-        )
         self.figures.add(f"{STOCK}, brotli", "", f"{page.sent_bytes / MB:.2f} MB")
         if not (modules := peers.installed()):
             self.figures.add(
@@ -164,7 +162,7 @@ class Bench:
     def starts(self) -> None:
         """From the navigation to the first answers; the best of the rounds, cold and again."""
         limits = {("cold", "first"): 0.6, ("cold", "python"): 2.0, ("again", "python"): 1.0}
-        for name in ("Sanderling, LiteRT", STOCK):
+        for name in (LITERT, STOCK):
             found = [self.start(name) for _ in range(self.rounds)]
             for visit, what in (*limits, ("again", "first")):
                 least = min(round_[visit][what] for round_ in found)
@@ -174,10 +172,10 @@ class Bench:
                 limit = limits.get((visit, what)) if name != STOCK else None
                 asked, good = (f"≤ {limit} s", least <= limit) if limit else ("", None)
                 self.figures.add(f"{name}: {answer}, {visit}", asked, told, good)
-        for name in ("Sanderling, LiteRT", STOCK, TFJS):
+        for name in (LITERT, STOCK, TFJS):
             if name in self.pages:
                 least = min(self.start(name, slow=True)["cold"]["first"] for _ in range(2))
-                asked, good = ("≤ 3 s", least <= 3) if name.startswith("Sand") else ("", None)
+                asked, good = ("≤ 3 s", least <= 3) if name == LITERT else ("", None)
                 what = f"{name}: first answer, cold, 10 Mbit/s, 40 ms"
                 self.figures.add(what, asked, f"{least:.2f} s", good)
 
@@ -214,7 +212,7 @@ class Bench:
 
     def latency(self) -> None:
         """Processor time of an inference against native ONNX Runtime, in turn, in one run."""
-        names = [name for name in (*OURS, STOCK, TFJS) if name in self.pages and "lite" not in name]
+        names = [name for name in (LITERT, ORT, STOCK, TFJS) if name in self.pages]
         native, found = self.native(), {name: list[float]() for name in names}
         with ExitStack() as stack:
             context, processes = stack.enter_context(self.chromium())
@@ -231,7 +229,7 @@ class Bench:
         for name in names:
             middle = statistics.median(found[name])
             what = f"latency, {name}, against native"
-            if name == "Sanderling, LiteRT":
+            if name == LITERT:
                 self.figures.at_most(what, 2.6, middle, "{:.2f}×")
             else:
                 self.figures.add(what, "", f"{middle:.2f}×")
@@ -269,8 +267,8 @@ class Bench:
         found: dict[str, list[float]] = {"named": [], "named and counted": []}
         with ExitStack() as stack:
             context, processes = stack.enter_context(self.chromium())
-            full = self.opened(stack, context, "Sanderling, LiteRT")
-            lite = self.opened(stack, context, "Sanderling, LiteRT, lite")
+            full = self.opened(stack, context, LITERT)
+            lite = self.opened(stack, context, LITE)
             for share, values in zip((False, True), found.values(), strict=True):
                 for round_ in range(self.rounds + 1):
                     given = {**words, "runs": RUNS, "share": share}
@@ -286,7 +284,7 @@ class Bench:
         """Of every test item's answer to the engine of the same format on this machine."""
         [spec] = self.subject.signature.inputs
         words = {"name": spec.name, "shape": self.subject.items.shape}
-        for name, form in (("Sanderling, LiteRT", "tflite"), ("Sanderling, ONNX Runtime", "onnx")):
+        for name, form in ((LITERT, "tflite"), (ORT, "onnx")):
             with ExitStack() as stack:
                 context, _ = stack.enter_context(self.chromium())
                 found = self.opened(stack, context, name).evaluate(ANSWER, words)
@@ -307,8 +305,8 @@ class Bench:
 
     def memory(self) -> None:
         """Of the page's process once it has settled, and of all processes beyond an empty tab's."""
-        limits = {"Sanderling, LiteRT": 260, "Sanderling, LiteRT, lite": 190}
-        for name in (*limits, "Sanderling, ONNX Runtime", STOCK, TFJS):
+        limits = {LITERT: 260, LITE: 190}
+        for name in (*limits, ORT, STOCK, TFJS):
             if name not in self.pages:
                 continue
             with ExitStack() as stack:
@@ -336,7 +334,9 @@ class Bench:
 
     @contextmanager
     def served(self, name: str) -> Iterator[str]:
-        with background(files_app(self.pages[name]), QUIET) as address:
+        # others' pages know nothing of our headers, which demand Trusted Types of them
+        said = HEADERS if name in OURS else {}
+        with background(files_app(self.pages[name], said=said), QUIET) as address:
             yield f"{address}/"
 
 

@@ -19,16 +19,17 @@ from toolkit.model import Model
 from toolkit.networks.small_cnn import SmallCnn
 from toolkit.onnx_graph import graph_of
 from toolkit.packaging import Contents, write_package
+from toolkit.passes.quantize_weights import QuantizeWeights
 
 KEY = SigningKey.from_seed(bytes(range(32)))
 SIDE, CLASSES, ITEMS = 48, 10, 600
 NETWORK = SmallCnn(channels=(16, 32, 32), hidden=16, dropout=0)
-FORMATS = ("onnx", "tflite")
+SMALL = "int8 weights"  # as TFLite; computes in float32
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The model as a file in each format, a package of each, and what it answers here."""
+    """The model as files, a package of each, and what it answers here in each format."""
 
     model: Model
     files: Mapping[str, bytes]
@@ -44,15 +45,25 @@ class Subject:
 def made(folder: Path) -> Subject:
     data = gratings()
     model = trained(NETWORK, data, epochs=4, batch_size=16)
-    graph, signature = graph_of(model, QUIET), model.signature
-    files = {name: formats[name]().build(graph, signature, QUIET).data for name in FORMATS}
-    packages = {}
-    for name, file in files.items():
+    small = QuantizeWeights().apply(model, QUIET)
+    files, packages = {}, {}
+    for name, (form, given) in {
+        "onnx": ("onnx", model),
+        "tflite": ("tflite", model),
+        SMALL: ("tflite", small),
+    }.items():
+        files[name] = formats[form]().build(graph_of(given, QUIET), given.signature, QUIET).data
         packages[name] = folder / f"{name}.sndl"
-        contents = Contents("gratings", name, file, signature, "browser", False, "", "# a card\n")
+        signature, quantized = given.signature, given is small
+        contents = Contents(
+            "gratings", form, files[name], signature, "browser", quantized, "", "# a card\n"
+        )
         write_package(contents, data, KEY, packages[name], QUIET)
     items = data.part("test")[0]
-    outputs = {n: Runner(f, n, signature).first_output(items, QUIET) for n, f in files.items()}
+    outputs = {
+        name: Runner(files[name], name, model.signature).first_output(items, QUIET)
+        for name in ("onnx", "tflite")
+    }
     return Subject(model, files, packages, items, outputs)
 
 

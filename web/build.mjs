@@ -128,7 +128,7 @@ async function copyPage() {
 /** What belongs together, and is left out together; what no part names belongs to the page. */
 function part(path) {
   const [first, second = ""] = path.split("/");
-  if (first === "python") return second === "rest.zip" ? "python-rest" : "python";
+  if (first === "python") return second === "library.zip" ? "python-whole" : "python";
   if (first === "engines") return second.replace(/\.js$/, "");
   return "page";
 }

@@ -11,7 +11,16 @@ function partsOf(versions) {
     {
       ...{ name: "Sanderling", version: versions.sanderling, licence: "Apache-2.0" },
       files: [
-        ...["index.html", "page.css", "page.js", "sanderling.js", "worker.js", "sw.js", "chunks/"],
+        ...[
+          "index.html",
+          "page.css",
+          "page.js",
+          "sanderling.js",
+          "worker.js",
+          "sw.js",
+          "recorder.js",
+          "chunks/",
+        ],
         ...["engines/ort.js", "engines/litert.js", "python/python.js"],
       ],
       text: "licences/Apache-2.0.txt",

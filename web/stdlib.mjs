@@ -2,8 +2,8 @@
 // time that it takes when every visitor's browser compiles the sources again. Compiled by the very
 // Python that will read it, in Pyodide under Node; the same input gives the same bytes.
 //
-// stdlib.zip is what Pyodide itself and our bridge import, found by importing it; rest.zip is all
-// else, for bundles with packages of the user's own.
+// stdlib.zip is what Pyodide itself and our bridge import, found by importing it; library.zip is all
+// of it, which takes its place in bundles with packages of the user's own.
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -92,7 +92,7 @@ def compiled(started, runtime, left_out):
             there[path + "c"] = bytecode(path, source, False)
     for path, source in runtime.items():
         core[path + "c"] = bytecode(path, source, True)
-    return zipped(core), zipped(rest)
+    return zipped(core), zipped({**core, **rest})
 `;
 
 /** Writes the zips that Pyodide starts from into a folder. */
@@ -103,9 +103,9 @@ export async function writeStdlib(folder) {
   const started = python.runPython("import sys; list(sys.modules)").toJs();
   python.runPython(COMPILE);
   const compiled = python.globals.get("compiled");
-  const [core, rest] = compiled(started, runtime, LEFT_OUT).toJs();
+  const [core, whole] = compiled(started, runtime, LEFT_OUT).toJs();
   await writeFile(join(folder, "stdlib.zip"), core);
-  await writeFile(join(folder, "rest.zip"), rest);
+  await writeFile(join(folder, "library.zip"), whole);
 }
 
 /** Which sources of the runtime are in the zip, as edge_targets/bundling has it too. */

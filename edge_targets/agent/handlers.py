@@ -18,7 +18,7 @@ from edge_targets.runtime.durable import storing
 
 MOST_THREADS = 64  # more cores than a device has
 MOST_LINES, LINES = 10_000, 200  # of the log
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 
 # ---- Open Inference Protocol

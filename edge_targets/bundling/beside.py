@@ -2,7 +2,7 @@
 
 import gzip
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,10 +25,12 @@ class Compressor(Protocol):
     def finish(self) -> bytes: ...
 
 
-def write_beside(folder: Path, names: Sequence[str], built: Path, job: Job) -> dict[str, int]:
+def write_beside(
+    folder: Path, names: Sequence[str], sources: Mapping[str, Path], job: Job
+) -> dict[str, int]:
     """Write X.br and X.gz beside each X where they are smaller; their sizes by name.
 
-    `built` may have an X.br made of the same bytes, which is copied.
+    The file that X was copied from, where it is in `sources`, may have a copy beside it already.
 
     Raises:
         UnsupportedError: the package that compresses is not installed.
@@ -41,8 +43,7 @@ def write_beside(folder: Path, names: Sequence[str], built: Path, job: Job) -> d
             continue
         for suffix in ENCODINGS:
             there = path.with_name(path.name + suffix)
-            ready = built / f"{name}{suffix}"
-            if ready.is_file() and same(built / name, data):
+            if ready := _ready(sources.get(name), suffix, data):
                 shutil.copyfile(ready, there)
             else:
                 there.write_bytes(compressed(data, suffix, job))
@@ -54,8 +55,12 @@ def write_beside(folder: Path, names: Sequence[str], built: Path, job: Job) -> d
     return sizes
 
 
-def same(file: Path, data: bytes) -> bool:
-    return file.is_file() and file.read_bytes() == data
+def _ready(source: Path | None, suffix: str, data: bytes) -> Path | None:
+    """The compressed copy beside a source; None where it has none, or is not of these bytes."""
+    if source is None:
+        return None
+    beside = source.with_name(source.name + suffix)
+    return beside if beside.is_file() and source.read_bytes() == data else None
 
 
 def compressed(data: bytes, suffix: str, job: Job) -> bytes:

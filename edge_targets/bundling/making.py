@@ -188,30 +188,29 @@ class Maker:
         return ENGINES[self.manifest.format]
 
     def made(self, folder: Path) -> Bundle:
-        self._copy()
+        sources = self.parts.chosen(
+            self.engine, self.options.accelerate, not self.options.lite, bool(self.wheels)
+        )
+        self._copy(sources)
         more = write_wheels(self.fresh, self.wheels, Python(self.parts.lock))
         write_licences(self.fresh, self._names(), self.parts.folder, more)
         write_page(self.fresh, self.options.origins)
         facts = self._hashed()
-        packed = write_beside(self.fresh, list(facts), self.parts.folder, self.job)
+        packed = write_beside(self.fresh, list(facts), sources, self.job)
         self._write_hosting()
         beside = [*packed, *self._hosting_names(), f"{INDEX}.br", f"{INDEX}.gz"]
         write_index(self.fresh, self._index(facts, sorted(beside)), self.key)
-        packed |= write_beside(self.fresh, [INDEX], self.parts.folder, self.job)
+        packed |= write_beside(self.fresh, [INDEX], {}, self.job)
         sizes = [path.stat().st_size for path in self.fresh.rglob("*") if path.is_file()]
         fetched = {name: fact.size for name, fact in facts.items()}
         fetched |= {name: (self.fresh / name).stat().st_size for name in (INDEX, SIGNED)}
         return Bundle(folder, len(sizes), sum(sizes), told_by_part(fetched, packed))
 
-    def _copy(self) -> None:
-        options = self.options
-        chosen = self.parts.chosen(
-            self.engine, options.lite, options.accelerate, packages=bool(self.wheels)
-        )
-        for name in self.job.track(chosen, "copy the page"):
+    def _copy(self, sources: Mapping[str, Path]) -> None:
+        for name in self.job.track(list(sources), "copy the page"):
             place = self.fresh / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.parts.folder / name, place)
+            shutil.copyfile(sources[name], place)
 
     def _names(self) -> list[str]:
         paths = (path for path in self.fresh.rglob("*") if path.is_file())

@@ -15,7 +15,8 @@ WEB = ROOT / "_web"
 PARTS = "parts.json"
 PROVING = "proving"  # of its folders: the page that `sanderling verify` drives; no bundle has it
 ENGINES = {"onnx": "ort", "tflite": "litert"}  # by the format of a package
-REST = "python-rest"  # of the standard library: what our own part of it never imports
+WHOLE = "python-whole"  # a part: one file with all of the standard library
+LIBRARY = "python/stdlib.zip"  # what Python starts from; as it is built, what our own code imports
 COMPATIBLE = "-compat"  # of an engine's parts: what browsers fetch that lack what is usual
 MEND = "Run `make web` in a clone; an installed Sanderling brings them along."
 
@@ -59,17 +60,24 @@ class Parts:
         return (self.folder / path).is_file()
 
     def chosen(
-        self, engine: str, lite: bool, accelerate: bool, packages: bool = False
-    ) -> tuple[str, ...]:
-        """The paths for one engine, each once; `packages` want the whole of Python's library."""
-        wanted = ["page", engine, *([] if lite else ["python"])]
-        wanted += ["python-rest"] if packages else []
+        self, engine: str, accelerate: bool, python: bool, whole: bool
+    ) -> Mapping[str, Path]:
+        """The files for one engine, by their paths in a bundle.
+
+        A `whole` Python has all of its library: a stranger's code may import anything.
+        """
+        wanted = ["page", engine, *(["python"] if python else ())]
         others = [part for part in self.files if part.startswith(f"{engine}-")]
         wanted += [part for part in others if accelerate or part.endswith(COMPATIBLE)]
-        for part in wanted:
+        for part in (*wanted, WHOLE):
             if part not in self.files:
                 raise UnsupportedError(f"The browser files hold no part {part!r}.", MEND)
-        return tuple(sorted({path for part in wanted for path in self.files[part]}))
+        paths = sorted({path for part in wanted for path in self.files[part]})
+        found = {path: self.folder / path for path in paths}
+        if whole:
+            [library] = self.files[WHOLE]
+            found[LIBRARY] = self.folder / library
+        return found
 
     def check_runtime(self) -> None:
         """Refuse a Python that was compiled from other sources than these."""

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -29,7 +30,7 @@ from edge_targets.runtime.events import QUIET, Job
 SOURCE = Path(__file__).with_name("insncount.c")
 PACKAGES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert"}  # of the runtime of a format
 TIMEOUT_S = 3600  # a large network, a hundred times slower than on this machine
-TRIES = 2  # of a whole run: in one of fifty its least prediction is disturbed
+RUNS = 5  # of the whole program, at most: one prediction in fifty is disturbed, and counted again
 # of addresses that are the program's alone, 64 GiB: QEMU chooses among them alike in every run,
 # whatever the kernel makes of QEMU's own (address space layout randomization)
 MEMORY = "0x1000000000"
@@ -129,11 +130,11 @@ def count(
         options = ["-seed", "1", "-R", MEMORY, "-plugin", f"{plugin},out={lines}"]
         # names are relative: the program sees where it is, and longer words take longer
         words = python(board, [guest.__file__, format_name, "model"], [site], cpu, {}, options)
-        tries = []
-        for _ in range(TRIES):
+        runs: list[list[Instructions]] = []
+        while len(runs) < RUNS and len(agreed(runs)) < guest.RUNS:
             runtime = run(words, work, model.name)
-            tries.append(counted(lines, cpu, runtime))
-        found = least(tries)
+            runs.append(counted(lines, cpu, runtime))
+        found = min(agreed(runs) or runs[-1], key=lambda one: one.total)
     with storing(answer):
         answer.parent.mkdir(parents=True, exist_ok=True)
     replace_file(answer, json.dumps(asdict(found)).encode())
@@ -188,8 +189,8 @@ def run(words: Sequence[str], folder: Path, name: str) -> str:
     return str(json.loads(done.stdout.splitlines()[-1])["runtime"])
 
 
-def counted(lines: Path, cpu: str, runtime: str) -> Instructions:
-    """Of the predictions that were marked, the one that nothing disturbed."""
+def counted(lines: Path, cpu: str, runtime: str) -> list[Instructions]:
+    """Of the predictions that were marked, in their order."""
     found: list[Any] = []
     if lines.is_file():
         found = [json.loads(line) for line in lines.read_text().splitlines()]
@@ -197,13 +198,13 @@ def counted(lines: Path, cpu: str, runtime: str) -> Instructions:
         raise DeviceError(
             "The emulator counted nothing.", "Is this qemu-aarch64 one that takes plugins?"
         )
-    counts = [Instructions(**one, cpu=cpu, runtime=runtime) for one in found]
-    return least(counts)
+    return [Instructions(**one, cpu=cpu, runtime=runtime) for one in found]
 
 
-def least(counts: Sequence[Instructions]) -> Instructions:
-    """The undisturbed one: what comes between only adds."""
-    return min(counts, key=lambda one: one.total)
+def agreed(runs: Sequence[Sequence[Instructions]]) -> list[Instructions]:
+    """Of each prediction what two runs counted alike; none of one that was disturbed too often."""
+    most = [Counter(same).most_common(1)[0] for same in zip(*runs, strict=True)]
+    return [count for count, times in most if times > 1]
 
 
 def compiled(folder: Path) -> Path:

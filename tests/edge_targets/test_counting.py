@@ -146,3 +146,12 @@ def test_the_plugin_is_compiled_once(tmp_path: Path) -> None:
 
     assert first == again
     assert [file.name for file in tmp_path.iterdir()] == [first.name]
+
+
+def test_what_was_disturbed_in_one_run_is_taken_from_two_others() -> None:
+    def once(*totals: int) -> list[Instructions]:
+        return [Instructions(total, 0, 0, 0, 0, 0, "cortex-a72", "any 1") for total in totals]
+
+    assert counting.agreed([once(10, 8, 9)]) == []
+    assert counting.agreed([once(10, 8, 9), once(10, 7, 9)]) == once(10, 9)  # too few or too many
+    assert counting.agreed([once(10, 8, 9), once(10, 7, 9), once(11, 8, 9)]) == once(10, 8, 9)

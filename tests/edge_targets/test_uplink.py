@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_targets.agent.home import Home, Settings
@@ -127,6 +128,19 @@ def test_nothing_that_was_counted_is_lost_when_models_are_swapped_under_load(
     assert Simulator().flush(place) == 0
     assert sum(record["samples"] for record in collector.records.values()) == sum(sent)
     assert {record["version"] for record in collector.records.values()} == {"1", "2", "3"}
+
+
+def test_a_message_says_what_time_it_is_here(
+    build: Build, place: Place, collector: Collector
+) -> None:
+    began = datetime.now(UTC)
+    url = Simulator().deploy(build("1"), replace(place, collector=collector.url), Job()).url
+    assert answers(url)
+
+    assert Simulator().flush(place) == 0
+
+    # by it a collector sees that a board's clock is wrong
+    assert began <= datetime.fromisoformat(collector.sent[-1]) <= datetime.now(UTC)
 
 
 def test_attempts_become_rarer_and_are_spread(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ class Collector:
     port: int = field(default_factory=free_port)
     records: dict[str, Any] = field(default_factory=dict)
     posts: int = 0
+    sent: list[str] = field(default_factory=list)  # what time the senders said it was
     refuses: Callable[[dict[str, Any]], bool] = lambda record: False
     server: ThreadingHTTPServer | None = None
 
@@ -130,6 +131,7 @@ class Collector:
             def do_POST(self) -> None:
                 collector.posts += 1
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                collector.sent.append(body["sent"])
                 status, accepted = 200, []
                 if any(collector.refuses(record) for record in body["records"]):
                     status = 400

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from edge_targets.package import SigningKey
-from edge_targets.runtime.contract import Golden, Manifest, TensorSpec
+from edge_targets.runtime.contract import Golden, Manifest, Signature, TensorSpec
 from edge_targets.runtime.errors import IntegrityError
 from edge_targets.runtime.events import QUIET
 from edge_targets.runtime.predictor import Predictor
 from toolkit.artifact import compile_model
 from toolkit.data import Dataset, Facts
+from toolkit.data.dataset import Column
 from toolkit.formats import formats
 from toolkit.model import Model
 from toolkit.networks.mlp import Mlp
 from toolkit.onnx_graph import graph_of
-from toolkit.packaging import Contents, typical_items, write_package
+from toolkit.packaging import Contents, typical_items, with_choices, write_package
 from toolkit.passes.quantize_int8 import QuantizeInt8
 from toolkit.training import Settings, fit
 
@@ -114,3 +115,15 @@ def test_golden_answers_hold_every_output(model: Model, tmp_path: Path) -> None:
 
     assert list(golden.outputs) == ["prediction"]
     assert golden.outputs["prediction"].shape == (10, 1)
+
+
+def test_a_package_brings_the_words_of_its_categories() -> None:
+    columns = (Column("size", "number"), Column("colour", "category", ("green", "red")))
+    spec = TensorSpec("features", (-1, 2), columns=("size", "colour"))
+    signature = Signature((spec,), ())
+
+    told = with_choices(signature, columns)
+
+    assert told.inputs[0].extra == {"choices": {"colour": ["green", "red"]}}
+    assert Signature.from_json(told.to_json()) == told
+    assert with_choices(signature, columns[:1]) == signature  # of another table

@@ -30,8 +30,12 @@ FILES = {
     "litert": {"engines/litert.js": "export {};\n", "engines/litert/lite.wasm": "\0asm" * 400},
     "litert-compat": {"engines/litert-compat/lite.wasm": "\0asm" * 300},
     "litert-threads": {"engines/litert-threads/lite.wasm": "\0asm" * 300},
-    "python-rest": {"python/rest.zip": "PK"},
-    "python": {"python/python.js": "export {};\n", "python/pyodide.asm.wasm": "\0asm" * 900},
+    "python-whole": {"python/library.zip": "PK" * 200},
+    "python": {
+        "python/python.js": "export {};\n",
+        "python/stdlib.zip": "PK",
+        "python/pyodide.asm.wasm": "\0asm" * 900,
+    },
 }
 PARTS = [
     {"name": "Sanderling", "licence": "Apache-2.0", "files": ["page.js", "chunks/"],

@@ -40,13 +40,6 @@ UNTIL_KEPT = """async ([active, limit]) => {
   }
   throw new Error(`not kept: ${JSON.stringify(await kept())}`);
 }""".replace("HOW", KEPT)
-CHECK = """async (running) => {
-  const { port1, port2 } = new MessageChannel();
-  const answer = new Promise((resolve) => { port1.onmessage = ({ data }) => resolve(data); });
-  const { active } = await navigator.serviceWorker.ready;
-  active.postMessage({ kind: "check", running }, [port2]);
-  return answer;
-}"""
 VERSION = """async () => {
   await window.sanderling.first;
   return document.querySelector("#version").textContent;

@@ -117,9 +117,13 @@ def prices() -> Made:
 def photos() -> Made:
     draw = np.random.default_rng(1)
     y, x = np.mgrid[0:32, 0:32] / 31
-    blobs = [np.exp(-12 * ((x - a) ** 2 + (y - b) ** 2)) for a, b in draw.uniform(0.2, 0.8, (60, 2))]
+    blobs = [
+        np.exp(-12 * ((x - a) ** 2 + (y - b) ** 2)) for a, b in draw.uniform(0.2, 0.8, (60, 2))
+    ]
     colours = draw.uniform(40, 255, (60, 3, 1, 1))
-    items = np.clip(np.stack(blobs)[:, None] * colours + draw.normal(30, 6, (60, 3, 32, 32)), 0, 255)
+    items = np.clip(
+        np.stack(blobs)[:, None] * colours + draw.normal(30, 6, (60, 3, 32, 32)), 0, 255
+    )
     image = TensorSpec("image", (-1, 3, 32, 32), meaning="red, green, blue", unit="0-255")
     weights = np.repeat(np.eye(3), 1024, axis=0) / 8000
     return Made(
@@ -195,11 +199,14 @@ KINDS: dict[str, Callable[[], Made]] = {
 }
 
 
+LITE = Options(lite=True)
+
+
 def tensor(values: NDArray[Any]) -> Tensor:
     return Tensor(values.shape, values.reshape(-1).tolist())
 
 
-def bundled(name: str, folder: Path, options: Options = Options(lite=True), **more: Any) -> Path:
+def bundled(name: str, folder: Path, options: Options = LITE) -> Path:
     """That kind's model as a bundle below `folder`."""
     made = KINDS[name]()
     [given], [found] = made.signature.inputs, made.signature.outputs
@@ -212,13 +219,19 @@ def bundled(name: str, folder: Path, options: Options = Options(lite=True), **mo
     )
     golden = Golden({given.name: tensor(first)}, {found.name: tensor(made.answers(first))})
     manifest = Manifest(
-        name=name, version="0123456789ab", target="browser", format="onnx",
-        model="model.onnx", signature=made.signature, tolerance=1e-4, files={},
+        name=name,
+        version="0123456789ab",
+        target="browser",
+        format="onnx",
+        model="model.onnx",
+        signature=made.signature,
+        tolerance=1e-4,
+        files={},
         abstention=made.abstention,
     )
     members = {"golden.json": golden.dump().encode(), "profile.json": profile.dump().encode()}
     path = folder / f"{name}.sndl"
     pack(manifest, {"model.onnx": made.onnx(), **members}, KEY, path)
     site = folder / name
-    bundle(path, site, KEY, [KEY.public], options, **more)
+    bundle(path, site, KEY, [KEY.public], options)
     return site

@@ -252,19 +252,20 @@ def test_an_example_is_classified_with_one_click(opened: Visit) -> None:
 
 def test_the_runtime_is_the_same_files_in_the_browser(opened: Visit, web: Path) -> None:
     # a fresh interpreter, so that nothing the page imported itself can help; some modules are for
-    # devices and need what only bundles with packages bring: the rest of the library
-    script = """async ([rest, info]) => {
+    # devices and need what only bundles with packages bring: the whole of Python's library
+    script = """async ([library, info]) => {
       const folder = new URL("python/", document.baseURI).href;
       const { loadPyodide } = await import(`${folder}pyodide.mjs`);
       const python = await loadPyodide({
         indexURL: folder, stdLibURL: `${folder}stdlib.zip`, packageBaseUrl: folder,
         lockFileContents: { info, packages: {} },
       });
-      python.FS.writeFile("/lib/rest.zip", Uint8Array.from(atob(rest), c => c.charCodeAt(0)));
+      const bytes = Uint8Array.from(atob(library), c => c.charCodeAt(0));
+      python.FS.writeFile("/lib/library.zip", bytes);
       return python.runPython(`
 import importlib, json, pkgutil, sys
 import edge_targets.runtime.bridge
-sys.path.append("/lib/rest.zip")
+sys.path.append("/lib/library.zip")
 import edge_targets.runtime as runtime
 found = [m.name for m in pkgutil.walk_packages(runtime.__path__, "edge_targets.runtime.")]
 failed = {}
@@ -276,11 +277,11 @@ for name in found:
 json.dumps([found, failed, sys.modules["edge_targets"].__file__])
 `);
     }"""
-    rest = base64.b64encode((web / "python" / "rest.zip").read_bytes()).decode()
+    library = base64.b64encode((web / "python" / "library.zip").read_bytes()).decode()
 
     lock = json.loads((web / "parts.json").read_text())["lock"]
 
-    found, failed, origin = json.loads(opened.ask(script, [rest, lock]))
+    found, failed, origin = json.loads(opened.ask(script, [library, lock]))
 
     here = sorted(path.stem for path in (ROOT / "runtime").glob("*.py"))
     assert set(here) - {"__init__"} <= {name.rpartition(".")[2] for name in found}

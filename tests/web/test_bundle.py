@@ -136,7 +136,7 @@ def test_a_bundle_holds_the_engine_of_its_format_and_what_was_asked_for(
     assert {path.name for path in (out / "engines").iterdir() if path.is_dir()} == engines
     assert (out / "python").is_dir() == python == (index["python"] is not None)
     assert not (out / "proving").exists()
-    assert not (out / "python" / "rest.zip").exists()
+    assert not (out / "python" / "library.zip").exists()
     assert f"package/model.{form}" in index["files"]
     assert ("Python" in made.sent, "other engines" in made.sent) == (python, len(engines) > 1)
 
@@ -230,7 +230,9 @@ def test_the_bytes_on_the_wire_are_told_by_part(tflite: Path, page: Path, tmp_pa
         return sum(min(p.stat().st_size for p in pair if p.exists()) for pair in both)
 
     assert made.sent["engine"] == sent("engines/litert.js", "engines/litert/lite.wasm")
-    assert made.sent["Python"] == sent("python/python.js", "python/pyodide.asm.wasm")
+    assert made.sent["Python"] == sent(
+        "python/python.js", "python/pyodide.asm.wasm", "python/stdlib.zip"
+    )
     others = ("engines/litert-compat/lite.wasm", "engines/litert-threads/lite.wasm")
     assert made.sent["other engines"] == sent(*others)
     assert set(made.sent) == {"engine", "Python", "other engines", "model", "page"}

@@ -1,4 +1,4 @@
-"""A model in somebody else's page: three lines, on the same host, under a policy as strict as ours."""
+"""A model in somebody's page: three lines, on the same host, under a policy as strict as ours."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

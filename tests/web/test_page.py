@@ -64,9 +64,7 @@ def site(web: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
 
 @pytest.fixture(scope="module")
-def opened(
-    chromium: "Browser", serving: Serving, site: Callable[[str], Path]
-) -> Iterator[Opening]:
+def opened(chromium: "Browser", serving: Serving, site: Callable[[str], Path]) -> Iterator[Opening]:
     """Gives `opened(kind)`, a page whose model answers; the same kind is the same page."""
     known = dict[str, Visit]()
 
@@ -214,7 +212,7 @@ def test_an_explanation_of_a_table_tells_what_each_value_adds(opened: Opening) -
         without[0, place] = np.median(made.items[:, place])
         drop = base.max() - made.answers(without)[0, base.argmax()]
         # the profile knows its medians to within a bin of a tenth of the items
-        assert float(found[name].replace("−", "-").rstrip(" %")) == pytest.approx(
+        assert float(found[name].replace("\N{MINUS SIGN}", "-").rstrip(" %")) == pytest.approx(
             100 * drop, abs=6
         )
     seen.button("Why?").click()

@@ -23,6 +23,7 @@ from tests.web.collecting import (
 )
 from tests.web.conftest import KEY
 from tests.web.driving import ChromiumTab, Driven, Launch, Tab, browsers
+from toolkit.telemetry.tokens import remove
 from toolkit.workspace import Workspace
 
 Serving = Callable[..., str]
@@ -116,6 +117,23 @@ def test_a_yes_taken_back_empties_the_outbox(
     agree(tab)
     assert flush(tab) == {"sent": 0, "left": 0}
     assert collector.heard == []
+
+
+def test_a_page_whose_token_was_taken_back_says_so_and_keeps_its_records(
+    tab: Tab, site: str, collector: Collector, digits: Any
+) -> None:
+    collector.up()
+    remove(collector.shelves, "digits-browser")
+    ready(tab, site)
+    agree(tab)
+    predict(tab, digits.test[:5])
+
+    assert flush(tab) == {
+        "sent": 0,
+        "left": 1,
+        "why": "The collector takes no records from this page.",
+    }
+    assert "takes no records" in tab.evaluate("document.getElementById('sent').textContent")
 
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")

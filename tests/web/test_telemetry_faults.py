@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.web.collecting import (
 )
 from tests.web.conftest import KEY
 from tests.web.driving import BROWSERS, ChromiumTab, Launch, browsers
+from toolkit.telemetry import receiver
+from toolkit.telemetry.allowance import Allowance
 from toolkit.telemetry.checks import moment
 from toolkit.workspace import Workspace
 
@@ -116,6 +119,34 @@ def test_a_record_that_was_received_but_not_acknowledged_is_kept_once(
 
     assert len(collector.ids) == 2  # it came twice, and is there once
     assert collector.store.count() == 1
+
+
+def test_a_page_that_is_told_to_wait_waits(
+    launch: Launch,
+    package: Path,
+    web: Path,
+    serving: Serving,
+    digits: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # one message of any size, and the next after 200 s
+    monkeypatch.setattr(receiver, "Allowance", partial(Allowance, burst=2000, refill=10))
+    collector = Collector(Workspace.create(tmp_path / "ws"))
+    site = serving(bundle_for(collector, package, tmp_path / "site", KEY))
+    collector.up()
+    tab = launch("chromium", tmp_path / "profile").tab()
+    ready(tab, site)
+    agree(tab)
+
+    found = []
+    for _ in range(3):
+        predict(tab, digits.test[:5])
+        found.append(flush(tab))
+
+    assert found == [{"sent": 1, "left": 0}, {"sent": 0, "left": 1}, {"sent": 0, "left": 2}]
+    assert len(collector.heard) == 2  # the third was not even tried
+    collector.down()
 
 
 def denied(profile: Path) -> None:

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge_targets.package import SigningKey
-from tests.web.conftest import running
+from tests.web.conftest import KEY, running
 from tests.web.driving import BROWSERS, Driven, Tab, browsers
 from tests.web.faulty import (
-    CHECK,
     KEPT,
     VERSION,
     Fault,
@@ -123,6 +121,19 @@ def test_a_bundle_that_answers_its_golden_inputs_otherwise_here_is_not_used(
     assert tab.evaluate(KEPT)["active"] == digest_of(versions["old"])
 
 
+def test_a_bundle_whose_python_does_not_start_here_is_not_used(
+    visitor: Visitor, bundled: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bundled, tmp_path / "site")
+    (tmp_path / "site" / "python" / "stdlib.zip").write_bytes(b"nothing that Python can read")
+    visitor.host.offer(resigned(tmp_path / "site", KEY))
+
+    words = told(visitor.visit(), "Update refused")
+
+    assert words.startswith("An update was not taken: ")
+    assert visitor.visit().evaluate(VERSION) == "version 0123456789ab"
+
+
 def test_another_signer_a_damaged_file_and_a_changed_index_are_refused_in_words(
     visitor: Visitor, versions: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -201,15 +212,18 @@ def test_a_tab_closed_in_the_middle_of_an_update_costs_nothing(
     assert kept(again, digest_of(versions["new"]))["previous"] == digest_of(versions["old"])
 
 
-def test_two_open_tabs_take_an_update_once(visitor: Visitor, versions: dict[str, Path]) -> None:
-    tabs = [visitor.visit(), visitor.another()]
+def test_tabs_that_are_opened_at_once_take_an_update_once(
+    visitor: Visitor, versions: dict[str, Path]
+) -> None:
     visitor.host.offer(versions["new"])
-    running_now = digest_of(versions["old"])
 
-    reports: list[Any] = [tab.evaluate(CHECK, running_now) for tab in tabs]
+    for _ in range(3):
+        visitor.another()
+    words = [told(tab, "Update there", "Kept offline") for tab in visitor.tabs]
 
-    assert {report["state"] for report in reports} <= {"candidate", "refused"}
+    assert kept(visitor.tabs[0])["active"] == digest_of(versions["new"])
     assert visitor.host.asked.count(CHANGED) == 1
+    assert sum("is new here" in one for one in words) == 1
 
 
 def test_a_page_that_is_open_during_an_update_goes_on_with_its_own_files(

@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,8 +30,11 @@ from edge_targets.runtime.errors import (
     UsageError,
 )
 from edge_targets.runtime.events import QUIET, Event, Job
-from tests.web.built import LOCK, built
+from tests.web.built import FILES, LOCK, built
 from toolkit import browser_wheels
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 PYTHON = Python(LOCK)
@@ -295,7 +299,11 @@ def test_a_bundle_brings_wheels_with_a_lock_and_their_licences(
     licences = json.loads((out / "licences.json").read_text())["parts"]
     assert index["python"]["packages"] == ["helper", "tool"] == sorted(lock["packages"])
     assert index["python"]["after"] == "tool:fix"
-    assert (out / "python" / "rest.zip").is_file()  # any of the library may be imported
+    # any of the library may be imported
+    assert (out / "python" / "stdlib.zip").read_text() == FILES["python-whole"][
+        "python/library.zip"
+    ]
+    assert not (out / "python" / "library.zip").exists()
     assert lock["packages"]["tool"]["depends"] == ["helper"]
     for name, file in (("helper", helper), ("tool", tool)):
         place = f"wheels/{file.name}"
@@ -316,8 +324,6 @@ const python = await loadPyodide({
   lockFileContents: readFileSync(`${folder}pyodide-lock.json`, "utf8"),
   packageBaseUrl: folder,
 });
-python.FS.writeFile("/lib/rest.zip", readFileSync(`${folder}rest.zip`));
-python.runPython("import sys; sys.path.append('/lib/rest.zip')");
 await python.loadPackage(["tool"], { checkIntegrity: true });
 console.log(python.runPython("import tool; tool.word()"));
 """
@@ -338,6 +344,40 @@ def test_pyodide_installs_what_the_lock_names(package: Path, web: Path, tmp_path
     said = subprocess.run(words, capture_output=True, text=True, check=False)
 
     assert said.stdout.splitlines()[-1:] == ["helped"], said.stderr[-500:]
+
+
+LAST_WORD = b"""
+import decimal, email.message, helper
+
+def fix(answers, outputs):
+    return [{**answer, "word": helper.WORD} for answer in answers]
+"""
+
+
+def test_a_page_lets_a_function_of_a_wheel_have_the_last_word(
+    tflite: Path,
+    web: Path,
+    tmp_path: Path,
+    serving: Callable[..., str],
+    chromium: "Browser",
+    digits: Any,
+) -> None:
+    """One that imports another wheel, and what no code of ours imports of the library."""
+    helper = wheel(tmp_path, "helper", code={"helper.py": b"WORD = 'helped'\n"})
+    told = "Requires-Dist: helper\n"
+    tool = wheel(tmp_path, told=told, code={"tool/__init__.py": b"", "tool/last.py": LAST_WORD})
+    out = made(tflite, web, tmp_path / "out", tool, helper, after="tool.last:fix")
+    tab = chromium.new_page()
+    tab.goto(serving(out))
+    tab.evaluate("window.sanderling.ready")
+
+    values = {"image": {"shape": [1, 1, 8, 8], "data": digits.test[0].reshape(-1).tolist()}}
+    found = tab.evaluate("values => window.sanderling.predict(values)", values)
+
+    tab.close()
+    [answer] = found["answers"]
+    assert (found["by"], answer["extra"]) == ("python", {"word": "helped"})
+    assert answer["label"] == str(digits.answers(digits.test[:1]).argmax())
 
 
 def test_a_wheel_that_changes_while_it_is_read_is_refused(package: Path, tmp_path: Path) -> None:

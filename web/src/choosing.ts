@@ -4,10 +4,12 @@
  * threads are slower than one where a core is busy, and some GPUs are slower than the CPU.
  */
 
+import { named } from "./answers";
 import { contest, fastest, type Rival } from "./choosing/contest";
 import { type Findings, Memory } from "./choosing/findings";
+import { Client } from "./client";
 import type { EngineChoice } from "./messages";
-import { type OpenedModel, type Opening, openModel } from "./model";
+import { type OpenedModel, type Opening, openModel, startWorker } from "./model";
 
 const ATTEMPTS = 2; // begun without an end: a tab was closed, or the engine took it down
 
@@ -19,7 +21,10 @@ export async function openFastest(base: URL, options: Opening = {}): Promise<Ope
   memory.write({ ...known, begun: known.begun + 1 });
   try {
     const model = await openModel(base, { ...options, engine: known.chosen });
-    memory.write({ ...known, begun: 0 });
+    const { digest } = model.started;
+    // a new bundle is timed anew, which takes a start with the usual engine
+    const none = { digest, chosen: null, found: [], begun: 0 };
+    memory.write(digest === known.digest ? { ...known, begun: 0 } : none);
     return model;
   } catch {
     options.signal?.throwIfAborted();
@@ -46,9 +51,7 @@ export async function findFastest(running: OpenedModel, base: URL): Promise<Find
     if (choices.length === 0) return null;
     // where nothing can be kept, timing would only cost power
     if (!memory.write({ digest, chosen: null, found: [], begun: begun + 1 })) return null;
-    const found = await contest(rivalOf(running), choices, async (choice) =>
-      rivalOf(await openModel(base, { engine: choice })),
-    );
+    const found = await contest(rivalOf(running), choices, (choice) => engineAlone(base, choice));
     if (!(await quiet.holds())) return null; // browsers slow hidden pages down
     const findings = { digest, chosen: fastest(found), found, begun: 0 };
     memory.write(findings);
@@ -64,13 +67,25 @@ function memoryOf(base: URL): Memory {
   return new Memory(base, () => localStorage);
 }
 
-function rivalOf({ client, started }: OpenedModel): Rival {
+/** Without Python, which takes no part. */
+async function engineAlone(base: URL, engine: EngineChoice): Promise<Rival> {
+  const client = new Client(startWorker(base), () => {});
+  try {
+    return rivalOf({ client, started: await client.ask("start", { base: base.href, engine }) });
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+function rivalOf({ client, started }: Pick<OpenedModel, "client" | "started">): Rival {
   return {
     time: async (runs) => (await client.ask("time", { runs })).ms,
     answers: async () => {
       const inputs = started.golden.inputs;
-      const { answers } = await client.ask("predict", { inputs, count: false });
-      return JSON.stringify(answers.map(({ label, abstained }) => [label, abstained]));
+      const { outputs } = await client.ask("predict", { inputs, count: false });
+      const all = named(started.manifest, outputs); // by the page for both: one has no Python
+      return JSON.stringify(all.map(({ label, abstained }) => [label, abstained]));
     },
     close: () => client.close(),
   };

@@ -129,7 +129,7 @@ export class OpenedModel implements Model {
   }
 }
 
-function startWorker(base: URL): Worker {
+export function startWorker(base: URL): Worker {
   const address = new URL("worker.js", base);
   if (address.origin !== location.origin) {
     throw new EdgeError(

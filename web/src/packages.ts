@@ -4,18 +4,12 @@ import type { PyodideInterface } from "pyodide";
 import { AGAIN } from "./integrity";
 import { EdgeError } from "./read";
 
-const REST = "/lib/rest.zip"; // of the standard library: a stranger's code may import anything
-
-/** Installs what the bundle's lock names; `folder` holds `rest.zip` and the wheels. */
+/** Installs what the bundle's lock names. */
 export async function addPackages(
   pyodide: PyodideInterface,
   names: readonly string[],
-  folder: URL,
 ): Promise<void> {
   if (names.length === 0) return;
-  const rest = await (await fetch(new URL("rest.zip", folder))).arrayBuffer();
-  pyodide.FS.writeFile(REST, new Uint8Array(rest));
-  pyodide.runPython(`import sys; sys.path.append(${JSON.stringify(REST)})`);
   const told: string[] = [];
   const loaded = await pyodide.loadPackage([...names], {
     messageCallback: () => {},

@@ -59,7 +59,7 @@ export class Python {
     const store = new SnapshotStore(base, `${VERSIONS.pyodide}-${library.slice(0, 16)}`);
     const starting = quickest(options(folder, facts), store);
     const pyodide = await withLimit(starting, START_LIMIT_MS);
-    await addPackages(pyodide, facts.packages, folder);
+    await addPackages(pyodide, facts.packages);
     const Bridge = pyodide.globals.get("Bridge") as PyCallable;
     const bridge = guarded(() => Bridge(manifestText, profileText, "", facts.after) as PyProxy);
     return new Python(

@@ -3,7 +3,7 @@
  * side tries a new bundle in a hidden worker, with the engine and the Python of that very bundle.
  */
 
-import { Client } from "./client";
+import { openModel } from "./model";
 import type { Report, ToKeeper } from "./offline/words";
 import { EdgeError } from "./read";
 import { scriptAddress } from "./scripts";
@@ -43,7 +43,9 @@ export async function keepOffline(
     return tell({ state: "unavailable", offline: false, share: 0, message: words(error) });
   }
   try {
-    await update(base, tell, running, worker);
+    // of two tabs the second finds what the first has done
+    const turn = `sanderling update ${base.pathname}`;
+    await navigator.locks.request(turn, () => update(base, tell, running, worker));
   } catch (error) {
     const offline = navigator.serviceWorker.controller !== null;
     tell({ state: "failed", offline, share: 0, message: words(error) });
@@ -100,19 +102,23 @@ async function check(worker: ServiceWorker, running: string): Promise<Report> {
 
 /** Why the bundle in that folder is not fit for this browser; nothing when it is. */
 async function trial(folder: URL): Promise<string> {
-  const worker = new Worker(scriptAddress(new URL("worker.js", folder)), { type: "module" });
-  const client = new Client(worker, () => {});
+  const stop = new AbortController();
+  const opening = openModel(folder, { signal: stop.signal });
   try {
     // the start replays the golden inputs
-    const work = client.ask("start", { base: folder.href, engine: null }).then(async (started) => {
-      const python = await client.ask("python", {});
-      return python.ready || started.bundle.python === null ? "" : python.why;
+    const work = opening.then(async ({ client, started }) => {
+      const { ready, why } = await client.ask("python", {});
+      return ready || started.bundle.python === null ? "" : why;
     });
     return await within(work, TRIAL_MS, "The new version did not answer in time.");
   } catch (error) {
     return words(error);
   } finally {
-    worker.terminate();
+    stop.abort();
+    opening.then(
+      (model) => model.close(),
+      () => {}, // nothing was opened
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** The module worker: engine, Python and telemetry, away from the page so that drawing stays smooth. */
 
-import type { FromWorker, Stage, ToWorker } from "./messages";
+import type { FromWorker, Requests, Stage, ToWorker } from "./messages";
 import { EdgeError } from "./read";
 import { allowScriptsBelow } from "./scripts";
 import { Session } from "./session";
@@ -10,6 +10,8 @@ allowScriptsBelow(new URL("./", import.meta.url));
 const COUNT_MS = 200; // after a question: whoever asks many at once is answered first
 
 let session: Session | null = null;
+let began = 0;
+let named = false; // whether it was reported that Python names the answers
 let queue: Promise<unknown> = Promise.resolve();
 
 // one after the other: an engine runs one batch at a time, and a window closes between two
@@ -25,18 +27,17 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
 /** The next message's turn comes when this is done; `result` may take longer, as sending does. */
 async function begin(message: ToWorker): Promise<{ result: unknown }> {
   if (message.kind === "start") {
-    const began = performance.now();
+    began = performance.now();
     const { base, engine } = message.words;
     const [opened, facts] = await Session.start(new URL(base), engine);
     session = opened;
     report("engine", began);
-    startPython(opened, began);
     return { result: facts };
   }
   if (!session) throw new EdgeError("The model is not loaded.", "Reload the page.");
   switch (message.kind) {
     case "python":
-      return { result: session.ready() };
+      return { result: startPython(session) };
     case "predict":
       setTimeout(() => session?.count(), COUNT_MS);
       return { result: await session.predict(message.words) };
@@ -51,12 +52,13 @@ async function begin(message: ToWorker): Promise<{ result: unknown }> {
   }
 }
 
-/** After the page has heard that the engine answers, and what was asked until then is answered. */
-function startPython(opened: Session, began: number): void {
-  setTimeout(async () => {
-    const { ready } = await opened.ready();
-    if (ready) report("python", began);
-  });
+/** Begins when it is asked for: an engine that is only timed needs no Python. */
+async function startPython(opened: Session): Promise<Requests["python"]["result"]> {
+  await new Promise((resolve) => setTimeout(resolve)); // what the page asks at once goes first
+  const python = await opened.ready();
+  if (python.ready && !named) report("python", began);
+  named = python.ready;
+  return python;
 }
 
 function failed(id: number, error: unknown): FromWorker {

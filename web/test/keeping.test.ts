@@ -137,6 +137,29 @@ test.each(FAULTS)(
   },
 );
 
+test("a host that is slow but goes on is waited for", async () => {
+  const browser = await visited();
+  browser.host.files = two.files;
+  browser.host.spoilt = { [MODEL]: async () => slowly("new weights") };
+
+  expect((await browser.visit(one.digest)).state).toBe("candidate");
+});
+
+/** Takes longer than a stall may, but never between two letters. */
+function slowly(text: string): Response {
+  const letters = [...text];
+  return new Response(
+    new ReadableStream({
+      pull: async (stream) => {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        const letter = letters.shift();
+        if (letter === undefined) stream.close();
+        else stream.enqueue(new TextEncoder().encode(letter));
+      },
+    }),
+  );
+}
+
 test("a host that is away is no failure of what is kept", async () => {
   const browser = await visited();
   away(browser);
@@ -306,6 +329,22 @@ test("a damaged entry is mended from the host without a word", async () => {
 
   expect(found).toEqual(["page()", "work()"]);
   expect([await browser.get("page.js"), await browser.get("worker.js")]).toEqual(found);
+});
+
+test("a list of files that has decayed is not gone by, and is mended at the next check", async () => {
+  const browser = await visited();
+  const index = browser.shelf.address("bundle.json");
+  const decayed = (one.files["bundle.json"] ?? "").replace("digits", "fidget");
+  browser.cache(one.digest)?.entries.set(index, new Response(decayed));
+  browser.restart();
+
+  const during = await browser.get("bundle.json");
+  await browser.visit(one.digest);
+  away(browser);
+  browser.restart();
+
+  expect(during).toBe(one.files["bundle.json"]);
+  expect(await browser.get("bundle.json")).toBe(one.files["bundle.json"]);
 });
 
 test("what the browser checks by its hash is mended when the page asks for it afresh", async () => {

@@ -250,6 +250,25 @@ test("visitors do not return all at once", async () => {
   expect(new Set(returned).size).toBeGreaterThan(5);
 });
 
+test("a collector that has answered is as good as new", async () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const { state, post } = collector();
+  const box = outbox(post);
+  await box.add(named("a"));
+  state.away = true;
+  for (let i = 0; i < 2; i++) await box.flush();
+  state.away = false;
+  vi.advanceTimersByTime(60_000);
+  expect(await box.flush()).toEqual({ sent: 1, left: 0 });
+
+  await box.add(named("b"));
+  state.away = true;
+  await box.flush();
+  state.away = false;
+
+  expect(await box.flush()).toEqual({ sent: 1, left: 0 }); // as after any first failure, at once
+});
+
 test("a collector that asks for patience gets it", async () => {
   vi.useFakeTimers({ toFake: ["performance"] });
   const { bodies, state, post } = collector();

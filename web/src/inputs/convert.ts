@@ -5,6 +5,7 @@ import { EdgeError } from "../read";
 import { readSound, soundOf, soundTensor } from "./clips";
 import { columnsOf, itemsIn, rowOf, rowTensor } from "./columns";
 import { textOf } from "./files";
+import { drawnTensor } from "./ink";
 import { kindOf, seriesLayout, soundLayout } from "./kinds";
 import { grabbed, pictureTensor, readPicture } from "./photos";
 import { imageLayout } from "./pixels";
@@ -35,9 +36,14 @@ export async function toTensors(input: Input, signature: Signature): Promise<Ten
   if (isNumbers(input)) return { [spec.name]: fromNumbers(input, spec) };
   const pixels = pixelsIn(input);
   if (!pixels) return { [spec.name]: fromRow(input as Row, spec, signature) };
+  return { [spec.name]: fromPixels(pixels, spec, signature) };
+}
+
+function fromPixels(pixels: Pixels, spec: TensorSpec, signature: Signature) {
   const layout = imageLayout(spec);
   if (!layout) throw misfit("a picture", spec, signature);
-  return { [spec.name]: pictureTensor(pixels, layout) };
+  const drawn = kindOf(spec, signature.labels) === "drawing";
+  return drawn ? drawnTensor(pixels, spec.meaning, layout) : pictureTensor(pixels, layout);
 }
 
 function isTensors(input: Input): input is Tensors {
@@ -71,8 +77,7 @@ function fromRow(row: Row, spec: TensorSpec, signature: Signature) {
 }
 
 async function fromFile(file: Blob, spec: TensorSpec, signature: Signature) {
-  const picture = imageLayout(spec);
-  if (picture) return pictureTensor(await readPicture(file), picture);
+  if (imageLayout(spec)) return fromPixels(await readPicture(file), spec, signature);
   const sound = soundLayout(spec);
   if (sound) return soundTensor(await readSound(file), sound);
   const kind = kindOf(spec, signature.labels);

@@ -1,13 +1,13 @@
 /** Small pictures of one channel are drawn; a photo of a drawing is turned into ink. */
 
-import type { Tensor, Tensors } from "../contract";
+import type { Tensors } from "../contract";
 import type { Card, Context } from "./card";
 import { button, fileButton, heading, make, Problem } from "./dom";
 import { itemsOf } from "./files";
-import { inkIn } from "./ink";
-import { PICTURES, pictureTensor, readPicture } from "./photos";
+import { drawnTensor } from "./ink";
+import { PICTURES, readPicture } from "./photos";
 import { type ImageLayout, imageLayout, inkOf, inkTensor } from "./pixels";
-import { penOf, rasterise, Sketchpad, showInk } from "./sketchpad";
+import { rasterise, Sketchpad, showInk } from "./sketchpad";
 
 const SETTLE_MS = 500; // after the last stroke: the next one of a 4 or a 7 comes sooner
 
@@ -42,15 +42,7 @@ export function card({ spec, signature, profile, place, give, cleared }: Context
     showInk(seen, blank, layout);
     cleared();
   };
-  const read = async (file: File): Promise<Tensor> => {
-    const pixels = await readPicture(file);
-    // pictures of the model's own size are what it was trained on: they are left as they are
-    const own = pixels.width === width && pixels.height === height;
-    if (own || isPhoto(spec.meaning)) return pictureTensor(pixels, found);
-    const size = Math.min(width, height);
-    const ink = inkIn(pixels, size, penOf(layout).margin);
-    return inkTensor(centred(ink, size, layout), layout);
-  };
+  const read = async (file: File) => drawnTensor(await readPicture(file), spec.meaning, layout);
   const choose = fileButton({
     ...{ place, label: "File", accept: PICTURES, problem },
     take: async (file) => {
@@ -97,11 +89,6 @@ function parts({ width, height }: ImageLayout) {
   return { pad, seen, help };
 }
 
-/** Whether training read pictures as they are: then a file is no drawing to be looked for. */
-function isPhoto(meaning: string): boolean {
-  return /brightness|photo/i.test(meaning);
-}
-
 /** Where most of what the model knows is bright, ink is what is dark. */
 function toned(
   layout: ImageLayout,
@@ -110,14 +97,4 @@ function toned(
   const count = sketch?.counts.reduce((sum, one) => sum + one, 0) ?? 0;
   const bright = sketch && count > 0 && sketch.total / count > (layout.low + layout.high) / 2;
   return bright ? { ...layout, low: layout.high, high: layout.low } : layout;
-}
-
-/** A square of ink in the middle of the model's picture. */
-function centred(ink: Float32Array, size: number, { width, height }: ImageLayout): Float32Array {
-  const out = new Float32Array(width * height);
-  const [left, top] = [Math.floor((width - size) / 2), Math.floor((height - size) / 2)];
-  for (let y = 0; y < size; y++) {
-    out.set(ink.subarray(y * size, (y + 1) * size), (top + y) * width + left);
-  }
-  return out;
 }

@@ -1,11 +1,33 @@
 /** From the photo of a drawing to ink: pen from paper, framed as scans are. Only arithmetic. */
 
+import type { Tensor } from "../contract";
 import { EdgeError } from "../read";
+import { pictureTensor } from "./photos";
+import { type ImageLayout, inkTensor, penOf } from "./pixels";
 import { grey, opaque, type Pixels } from "./resize";
 
 const SIDE = 256; // pixels of the longer side in which the pen is looked for
 const FAINT = 24; // levels between pen and paper, below which there is no drawing
 const SPECK = 2; // pixels: fewer in a row or column are dust
+
+/** One item for a model of drawings; `meaning` is what its input says of itself. */
+export function drawnTensor(pixels: Pixels, meaning: string, layout: ImageLayout): Tensor {
+  const { width, height } = layout;
+  // pictures of the model's own size, and all where training read them as they are, are no photos
+  const own = pixels.width === width && pixels.height === height;
+  if (own || /brightness|photo/i.test(meaning)) {
+    const [low, high] = [layout.low, layout.high].sort((a, b) => a - b);
+    return pictureTensor(pixels, { ...layout, low: low ?? 0, high: high ?? 1 });
+  }
+  const size = Math.min(width, height);
+  const square = inkIn(pixels, size, penOf(layout).margin);
+  const ink = new Float32Array(width * height);
+  const [left, top] = [Math.floor((width - size) / 2), Math.floor((height - size) / 2)];
+  for (let y = 0; y < size; y++) {
+    ink.set(square.subarray(y * size, (y + 1) * size), (top + y) * width + left);
+  }
+  return inkTensor(ink, layout);
+}
 
 /** Ink shares 0…1 over a square of `size` pixels with a margin around what was drawn. */
 export function inkIn(pixels: Pixels, size: number, margin: number): Float32Array {

@@ -74,6 +74,15 @@ function extent(values: readonly number[]): [number, number] {
   return [low, high];
 }
 
+/** How wide the pen is in scans of this size, and how far from their edge: in their pixels. */
+export function penOf({ width, height }: ImageLayout): { pen: number; margin: number } {
+  const size = Math.min(width, height);
+  // Small scans (8×8) fill their frame with thick lines; larger ones (28×28) keep a border of a
+  // seventh and have thinner lines.
+  const pen = size <= 12 ? 0.16 * size : 0.085 * size;
+  return { pen, margin: size <= 12 ? pen / 2 : size / 7 };
+}
+
 /** Means of equal blocks: `values` of `width` × `height` become `outWidth` × `outHeight`. */
 export function meanPool(
   values: ArrayLike<number>,

@@ -24,6 +24,17 @@ export function plot(channels: readonly Float64Array[], title: string): SVGSVGEl
   return svg;
 }
 
+/** The line of a channel as it is drawn, for a legend. */
+export function swatch(channel: number): SVGSVGElement {
+  const svg = plot([], "");
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS(NAMESPACE, "path");
+  line.setAttribute("d", `M0 ${HEIGHT / 2}H${WIDTH}`);
+  line.setAttribute("class", `input-line input-line-${channel % 4}`);
+  svg.append(line);
+  return svg;
+}
+
 /** Smallest and largest finite value of all; 0 to 1 when there is none. */
 export function range(channels: readonly ArrayLike<number>[]): [number, number] {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -40,13 +51,14 @@ export function range(channels: readonly ArrayLike<number>[]): [number, number] 
 function path(values: Float64Array, low: number, high: number): string {
   const every = Math.max(1, Math.ceil(values.length / MOST_POINTS));
   const across = (WIDTH - 2 * MARGIN) / Math.max(1, values.length - 1);
-  const down = (HEIGHT - 2 * MARGIN) / (high - low || 1);
+  const down = high > low ? (HEIGHT - 2 * MARGIN) / (high - low) : 0;
+  const floor = high > low ? HEIGHT - MARGIN : HEIGHT / 2; // a constant runs through the middle
   let [pen, found] = ["M", ""];
   for (let i = 0; i < values.length; i += every) {
     const value = values[i] ?? Number.NaN;
     if (Number.isFinite(value)) {
       const x = MARGIN + i * across;
-      const y = HEIGHT - MARGIN - (value - low) * down;
+      const y = floor - (value - low) * down;
       found += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
     }
     pen = Number.isFinite(value) ? "L" : "M";

@@ -35,18 +35,24 @@ function pass(pixels: Pixels, size: number, across: boolean): Pixels {
     : [channels * pixels.width, channels];
   const [outStep, outStride] = across ? [channels, channels * width] : [channels * width, channels];
   const out = new Uint8Array(width * height * channels);
-  for (const [at, { first, weights }] of weightsOf(length, size).entries()) {
-    for (let line = 0; line < lines; line++) {
-      const from = line * stride + first * step;
-      const to = line * outStride + at * outStep;
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = 2 ** (BITS - 1);
-        for (let i = 0; i < weights.length; i++) {
-          sum += (weights[i] ?? 0) * (data[from + i * step + channel] ?? 0);
-        }
-        out[to + channel] = Math.min(255, Math.max(0, Math.floor(sum / 2 ** BITS)));
+  const weighted = weightsOf(length, size);
+  const weigh = (line: number, at: number): void => {
+    const { first, weights } = weighted[at] ?? NONE;
+    const from = line * stride + first * step;
+    const to = line * outStride + at * outStep;
+    for (let channel = 0; channel < channels; channel++) {
+      let sum = 2 ** (BITS - 1);
+      for (let i = 0; i < weights.length; i++) {
+        sum += (weights[i] ?? 0) * (data[from + i * step + channel] ?? 0);
       }
+      out[to + channel] = Math.min(255, Math.max(0, Math.floor(sum / 2 ** BITS)));
     }
+  };
+  // in the order of memory: a large photo is several times faster
+  if (across) {
+    for (let line = 0; line < lines; line++) for (let at = 0; at < size; at++) weigh(line, at);
+  } else {
+    for (let at = 0; at < size; at++) for (let line = 0; line < lines; line++) weigh(line, at);
   }
   return { width, height, channels, data: out };
 }
@@ -55,6 +61,8 @@ interface Weights {
   readonly first: number; // the pixel that the first weight is for
   readonly weights: Int32Array;
 }
+
+const NONE: Weights = { first: 0, weights: new Int32Array() };
 
 /** For each of `size` pixels what it takes from a line of `length` pixels. */
 function weightsOf(length: number, size: number): Weights[] {

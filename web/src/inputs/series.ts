@@ -4,7 +4,7 @@ import type { Card, Context } from "./card";
 import { button, fileButton, heading, make, Problem } from "./dom";
 import { itemsOf, textOf } from "./files";
 import { seriesLayout } from "./kinds";
-import { plot, range } from "./plot";
+import { plot, range, swatch } from "./plot";
 import { newestStart, readingsIn, readingsOf, windowsOf, windowTensor } from "./readings";
 
 const FILES = ".csv,.tsv,.txt,text/csv,text/plain";
@@ -22,7 +22,7 @@ export function card({ spec, place, give, cleared }: Context): Card {
   const low = make("span");
   const high = make("span");
   const legend = make("ul", { className: "input-legend quiet", hidden: channels.length < 2 });
-  legend.append(...channels.map((name) => make("li", { textContent: name })));
+  legend.append(...channels.map((name, channel) => make("li", {}, swatch(channel), name)));
   const words = make("p", { className: "quiet", role: "status" });
   const slider = make("input", { type: "range", min: "0", step: "1" });
   const walk = make("label", { className: "input-walk", hidden: true }, "Window", slider);

@@ -1,6 +1,6 @@
 /** A canvas that a person draws on with mouse, finger, pen or keyboard, and what a model sees of it. */
 
-import { fitStrokes, type ImageLayout, meanPool, type Point, type Stroke } from "./pixels";
+import { fitStrokes, type ImageLayout, meanPool, type Point, penOf, type Stroke } from "./pixels";
 
 const PEN = 0.06; // width of the line a person sees, as a share of the pad
 const STEP = 0.05; // of the pad, an arrow key
@@ -139,15 +139,6 @@ export class Sketchpad {
     const { left, top, width, height } = this.canvas.getBoundingClientRect();
     return { x: (event.clientX - left) / width, y: (event.clientY - top) / height };
   }
-}
-
-/** How wide the pen is in scans of this size, and how far from their edge: in their pixels. */
-export function penOf({ width, height }: ImageLayout): { pen: number; margin: number } {
-  const size = Math.min(width, height);
-  // Small scans (8×8) fill their frame with thick lines; larger ones (28×28) keep a border of a
-  // seventh and have thinner lines.
-  const pen = size <= 12 ? 0.16 * size : 0.085 * size;
-  return { pen, margin: size <= 12 ? pen / 2 : size / 7 };
 }
 
 /** Ink shares 0…1 of the model's pixels: strokes framed as in scans, drawn finely, averaged. */

@@ -8,6 +8,7 @@ import { itemsOf } from "./files";
 import { soundLayout } from "./kinds";
 import { Microphone } from "./microphone";
 import { columnsOf, paintColumns } from "./spectrogram";
+import { ofLength } from "./spectrum";
 import type { Sound } from "./wav";
 
 const LOOK_MS = 500; // between two looks at what was said last
@@ -81,7 +82,9 @@ export function card({ spec, place, give, cleared }: Context): Card {
   const finish = () =>
     problem.watch(async () => {
       await halt();
-      if (blocks.length > 0) settle({ values: joined(blocks), rate });
+      // the loudest part first: to bring all of it to another rate would take its time
+      if (blocks.length > 0)
+        settle({ values: ofLength(joined(blocks), Math.ceil(seconds * rate)), rate });
     });
   const blank = () => {
     [blocks, columns, looked] = [[], [], 0];

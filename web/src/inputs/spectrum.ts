@@ -8,66 +8,118 @@ export interface Complex {
 }
 
 /** The discrete Fourier transform of `re + i·im`, not scaled; of the inverse with `sign` 1. */
-export function transform({ re, im }: Complex, sign: 1 | -1 = -1): Complex {
-  const size = re.length;
-  const [cos, sin] = [new Float64Array(size), new Float64Array(size)];
-  for (let i = 0; i < size; i++) {
-    cos[i] = Math.cos((2 * Math.PI * i) / size);
-    sin[i] = sign * Math.sin((2 * Math.PI * i) / size);
+export function transform(given: Complex, sign: 1 | -1 = -1): Complex {
+  const out = blank(given.re.length);
+  if (given.re.length > 0) new Plan(given, out, sign).divide(given.re.length, 0, 1, 0);
+  return out;
+}
+
+function blank(size: number): Complex {
+  return { re: new Float64Array(size), im: new Float64Array(size) };
+}
+
+/** One transform: its length is divided by its smallest prime until a prime is left. */
+class Plan {
+  readonly #size: number;
+  readonly #turns: Complex; // all roots of one
+  readonly #held: Complex; // what one butterfly takes
+
+  constructor(
+    private readonly given: Complex,
+    private readonly out: Complex,
+    private readonly sign: 1 | -1,
+  ) {
+    this.#size = given.re.length;
+    this.#turns = blank(this.#size);
+    for (let i = 0; i < this.#size; i++) {
+      this.#turns.re[i] = Math.cos((2 * Math.PI * i) / this.#size);
+      this.#turns.im[i] = sign * Math.sin((2 * Math.PI * i) / this.#size);
+    }
+    this.#held = blank(this.#size);
   }
-  const out = { re: new Float64Array(size), im: new Float64Array(size) };
-  const held = { re: new Float64Array(size), im: new Float64Array(size) }; // one butterfly's
-  const divide = (length: number, from: number, step: number, to: number): void => {
+
+  /** Of every `step`-th value from `from` on, to `length` places from `to` on. */
+  divide(length: number, from: number, step: number, to: number): void {
     const prime = smallestPrime(length);
     const part = length / prime;
-    if (part === 1 && prime > DIRECT) {
-      const found = bluestein(every({ re, im }, from, step, length), sign);
-      out.re.set(found.re, to);
-      out.im.set(found.im, to);
-      return;
-    }
     if (part === 1) {
-      sum({ re, im }, from, step, 0, length, step, to, 1);
+      this.#leaf(length, from, step, to);
       return;
     }
-    for (let r = 0; r < prime; r++) divide(part, from + r * step, step * prime, to + r * part);
+    for (let r = 0; r < prime; r++) this.divide(part, from + r * step, step * prime, to + r * part);
+    if (prime === 2) {
+      this.#pairs(part, step, to);
+      return;
+    }
+    const { re, im } = this.#held;
     for (let k = 0; k < part; k++) {
       for (let r = 0; r < prime; r++) {
-        held.re[r] = out.re[to + r * part + k] ?? 0;
-        held.im[r] = out.im[to + r * part + k] ?? 0;
+        re[r] = this.out.re[to + r * part + k] ?? 0;
+        im[r] = this.out.im[to + r * part + k] ?? 0;
       }
-      sum(held, 0, 1, k, prime, step, to + k, part);
+      this.#sums(prime, k, part, step, to + k);
     }
-  };
-  /** `count` sums of as many values, each turned: the k-th of the transform and every `part`-th. */
-  const sum = (
-    given: Complex,
-    from: number,
-    stride: number,
-    k: number,
-    count: number,
-    step: number,
-    to: number,
-    part: number,
-  ): void => {
+  }
+
+  #leaf(length: number, from: number, step: number, to: number): void {
+    const { re, im } = this.#held;
+    for (let i = 0; i < length; i++) {
+      re[i] = this.given.re[from + i * step] ?? 0;
+      im[i] = this.given.im[from + i * step] ?? 0;
+    }
+    if (length <= DIRECT) {
+      this.#sums(length, 0, 1, step, to);
+      return;
+    }
+    const held = { re: re.slice(0, length), im: im.slice(0, length) };
+    const found = bluestein(held, this.sign);
+    this.out.re.set(found.re, to);
+    this.out.im.set(found.im, to);
+  }
+
+  #pairs(part: number, step: number, to: number): void {
+    const { re, im } = this.out;
+    const { re: cos, im: sin } = this.#turns;
+    for (let k = 0; k < part; k++) {
+      const one = to + k;
+      const other = one + part;
+      const c = cos[k * step] ?? 0;
+      const s = sin[k * step] ?? 0;
+      const x = re[other] ?? 0;
+      const y = im[other] ?? 0;
+      const a = x * c - y * s;
+      const b = x * s + y * c;
+      re[other] = (re[one] ?? 0) - a;
+      im[other] = (im[one] ?? 0) - b;
+      re[one] = (re[one] ?? 0) + a;
+      im[one] = (im[one] ?? 0) + b;
+    }
+  }
+
+  /** As many sums of what is held as it has values: the k-th place and every `part`-th behind. */
+  #sums(count: number, k: number, part: number, step: number, to: number): void {
+    const size = this.#size;
+    const { re: cos, im: sin } = this.#turns;
+    const { re, im } = this.#held;
     for (let q = 0; q < count; q++) {
+      const turn = ((k + q * part) * step) % size;
+      let at = 0;
       let a = 0;
       let b = 0;
       for (let r = 0; r < count; r++) {
-        const turn = (r * (k + q * part) * step) % size;
-        const c = cos[turn] ?? 0;
-        const s = sin[turn] ?? 0;
-        const x = given.re[from + r * stride] ?? 0;
-        const y = given.im[from + r * stride] ?? 0;
+        const c = cos[at] ?? 0;
+        const s = sin[at] ?? 0;
+        const x = re[r] ?? 0;
+        const y = im[r] ?? 0;
         a += x * c - y * s;
         b += x * s + y * c;
+        at += turn;
+        if (at >= size) at -= size;
       }
-      out.re[to + q * part] = a;
-      out.im[to + q * part] = b;
+      this.out.re[to + q * part] = a;
+      this.out.im[to + q * part] = b;
     }
-  };
-  if (size > 0) divide(size, 0, 1, 0);
-  return out;
+  }
 }
 
 /** A length that does not divide, by way of a convolution of a length that does. */
@@ -75,14 +127,12 @@ function bluestein({ re, im }: Complex, sign: 1 | -1): Complex {
   const size = re.length;
   let long = 1;
   while (long < 2 * size - 1) long *= 2;
-  const [chirpRe, chirpIm] = [new Float64Array(size), new Float64Array(size)];
-  const a = { re: new Float64Array(long), im: new Float64Array(long) };
-  const b = { re: new Float64Array(long), im: new Float64Array(long) };
+  const [chirp, a, b] = [blank(size), blank(long), blank(long)];
   for (let i = 0; i < size; i++) {
     const angle = (Math.PI * ((i * i) % (2 * size))) / size;
     const [c, s] = [Math.cos(angle), sign * Math.sin(angle)];
-    chirpRe[i] = c;
-    chirpIm[i] = s;
+    chirp.re[i] = c;
+    chirp.im[i] = s;
     a.re[i] = (re[i] ?? 0) * c - (im[i] ?? 0) * s;
     a.im[i] = (re[i] ?? 0) * s + (im[i] ?? 0) * c;
     for (const place of i ? [i, long - i] : [0]) {
@@ -93,29 +143,23 @@ function bluestein({ re, im }: Complex, sign: 1 | -1): Complex {
   const [one, other] = [transform(a), transform(b)];
   const product = times(one, other);
   const found = transform(product, 1);
-  const out = { re: new Float64Array(size), im: new Float64Array(size) };
+  const out = blank(size);
   for (let i = 0; i < size; i++) {
     const [x, y] = [(found.re[i] ?? 0) / long, (found.im[i] ?? 0) / long];
-    out.re[i] = x * (chirpRe[i] ?? 0) - y * (chirpIm[i] ?? 0);
-    out.im[i] = x * (chirpIm[i] ?? 0) + y * (chirpRe[i] ?? 0);
+    out.re[i] = x * (chirp.re[i] ?? 0) - y * (chirp.im[i] ?? 0);
+    out.im[i] = x * (chirp.im[i] ?? 0) + y * (chirp.re[i] ?? 0);
   }
   return out;
 }
 
 function times(a: Complex, b: Complex): Complex {
-  const out = { re: new Float64Array(a.re.length), im: new Float64Array(a.re.length) };
+  const out = blank(a.re.length);
   for (let i = 0; i < a.re.length; i++) {
     const [x, y, u, v] = [a.re[i] ?? 0, a.im[i] ?? 0, b.re[i] ?? 0, b.im[i] ?? 0];
     out.re[i] = x * u - y * v;
     out.im[i] = x * v + y * u;
   }
   return out;
-}
-
-function every({ re, im }: Complex, from: number, step: number, count: number): Complex {
-  const pick = (values: Float64Array) =>
-    Float64Array.from({ length: count }, (_, i) => values[from + i * step] ?? 0);
-  return { re: pick(re), im: pick(im) };
 }
 
 function smallestPrime(size: number): number {
@@ -131,10 +175,10 @@ export function resampled(values: Float32Array, rate: number, wanted: number): F
   const step = rate / greatestDivisor(rate, wanted);
   const long = Math.ceil((2 * values.length) / step) * step;
   const size = Math.floor((long * wanted) / rate);
-  const padded = { re: new Float64Array(long), im: new Float64Array(long) };
+  const padded = blank(long);
   padded.re.set(values);
   const spectrum = transform(padded);
-  const kept = { re: new Float64Array(size), im: new Float64Array(size) };
+  const kept = blank(size);
   const both = Math.min(Math.floor(long / 2), Math.floor(size / 2));
   for (let k = 0; k <= both; k++) {
     const [x, y] = [spectrum.re[k] ?? 0, spectrum.im[k] ?? 0];

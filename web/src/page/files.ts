@@ -25,9 +25,13 @@ export function picker(
 /** All files in what was dropped, by their paths. */
 export async function filesIn(dropped: DataTransfer): Promise<readonly File[]> {
   // asked for at once: after the first wait the browser has forgotten them
-  const entries = [...dropped.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  const items = [...dropped.items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
   const found: File[] = [];
-  for (const entry of entries) await walk(entry, found);
+  for (const item of items) {
+    if (item instanceof File)
+      found.push(item); // what no disk holds, as a picture from a page
+    else if (item) await walk(item, found);
+  }
   return visible(found);
 }
 

@@ -1,0 +1,246 @@
+"""How a page starts: the engine first, then Python; at the next visit from a kept heap."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_targets.bundling import Options, bundle
+from edge_targets.package import SigningKey
+from tests.web.driving import Launch, Tab, browsers
+from tests.web.test_wheels import wheel
+
+KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
+Serving = Callable[..., str]
+
+SNAPSHOTS = """async () => {
+  const cache = await caches.open("sanderling snapshots");
+  return (await cache.keys()).map(({ url }) => new URL(url).pathname);
+}"""
+KEPT = """async () => {
+  const cache = await caches.open("sanderling snapshots");
+  for (let i = 0; i < 300; i++) {
+    if ((await cache.keys()).length === 1) return true;
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  return false;
+}"""
+# a worker of its own, as the page's; the golden inputs asked before and after Python
+EARLY = """async () => {
+  const worker = new Worker(policy.createScriptURL("worker.js"), { type: "module" });
+  const said = [];
+  const waiting = new Map();
+  worker.onmessage = ({ data }) => {
+    if (data.kind === "stage") said.push(data.stage);
+    else waiting.get(data.id)(data.kind === "done" ? data.result : { failed: data.message });
+  };
+  let next = 0;
+  const ask = (kind, words) => new Promise(resolve => {
+    waiting.set(next, resolve);
+    worker.postMessage({ id: next++, kind, words });
+  });
+  const started = await ask("start", { base: new URL(".", document.baseURI).href, engine: null });
+  const inputs = started.golden.inputs;
+  const early = await ask("predict", { inputs, count: false });
+  const python = await ask("python", {});
+  const late = await ask("predict", { inputs, count: false });
+  const timed = await ask("time", { runs: 3 });
+  worker.terminate();
+  const { engine, trust, difference } = started;
+  return { engine, trust, difference, said, early, late, python, runs: timed.ms.length };
+}"""
+
+
+@pytest.fixture(scope="module")
+def launch() -> Any:
+    with browsers() as launch:
+        yield launch
+
+
+def told(tab: Tab) -> Any:
+    """What another worker of the same page says."""
+    return tab.evaluate(f"async () => {{ {POLICY} return ({EARLY})(); }}")
+
+
+# the page's policy admits a second one of its name
+POLICY = """const policy = globalThis.trustedTypes?.createPolicy(
+  "sanderling", { createScriptURL: text => text }) ?? { createScriptURL: text => text };"""
+
+
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_the_first_answers_need_no_python_and_are_the_same(
+    browser: str,
+    form: str,
+    launch: Launch,
+    serving: Serving,
+    package: Path,
+    tflite: Path,
+    tmp_path: Path,
+) -> None:
+    bundle({"onnx": package, "tflite": tflite}[form], tmp_path / "out", KEY, [KEY.public])
+    driven = launch(browser, tmp_path / "profile")
+    tab = driven.tab()
+    tab.open(serving(tmp_path / "out"))
+
+    found = told(tab)
+
+    assert found["said"] == ["engine", "python"]
+    assert (found["early"]["by"], found["late"]["by"]) == ("page", "python")
+    assert found["early"]["answers"] == found["late"]["answers"]
+    assert found["early"]["outputs"] == found["late"]["outputs"]
+    assert found["python"] == {"ready": True, "why": ""}
+    assert found["difference"] <= 1e-6
+    assert found["trust"] == {"signed": True, "note": ""}
+    assert found["engine"]["name"] == {"onnx": "ONNX Runtime Web", "tflite": "LiteRT.js"}[form]
+    assert found["runs"] == 3
+    assert tab.complaints == []
+    driven.close()
+
+
+def test_a_bundle_without_python_answers_and_says_so(
+    launch: Launch, serving: Serving, tflite: Path, digits: Any, tmp_path: Path
+) -> None:
+    bundle(tflite, tmp_path / "out", KEY, [KEY.public], Options(lite=True))
+    driven = launch("chromium", tmp_path / "profile")
+    tab = driven.tab()
+    tab.open(serving(tmp_path / "out"))
+
+    found = told(tab)
+
+    assert found["python"] == {"ready": False, "why": "This bundle has no Python in it."}
+    assert (found["said"], found["late"]["by"]) == (["engine"], "page")
+    assert [answer["label"] for answer in found["late"]["answers"]] == list("0123456789")
+    assert not [url for url in tab.requests if "/python/" in url]
+    assert tab.complaints == []
+    driven.close()
+
+
+@pytest.fixture(scope="module")
+def twin(web: Path, tflite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "twin"
+    bundle(tflite, folder, KEY, [KEY.public])
+    return folder
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_a_heap_is_kept_for_the_next_visit_and_used(
+    browser: str, launch: Launch, serving: Serving, twin: Path, tmp_path: Path
+) -> None:
+    address = serving(twin)
+    numbers = []
+    for visit in range(3):
+        driven = launch(browser, tmp_path / "profile")
+        tab = driven.tab()
+        tab.open(address)
+        assert tab.evaluate("window.sanderling.ready.then(() => true)")
+        before = tab.evaluate(SNAPSHOTS)
+        assert tab.evaluate(KEPT)
+        found = told(tab)
+        numbers.append(found["late"]["answers"])
+        assert found["late"]["by"] == "python"
+        assert tab.complaints == []
+        driven.close()
+        assert (visit == 0) or [path for path in before if not path.endswith(".trying")]
+
+    assert numbers[0] == numbers[1] == numbers[2]
+
+
+SPOIL = """async kind => {
+  const cache = await caches.open("sanderling snapshots");
+  const [request] = await cache.keys();
+  const kept = await cache.match(request);
+  const heap = new Uint8Array(await kept.arrayBuffer());
+  const headers = kind === "unsigned" ? {} : kept.headers;
+  if (kind === "changed") heap[heap.length >> 1] ^= 1;
+  const body = kind === "cut" ? heap.slice(0, 1000) : heap;
+  await cache.put(request, new Response(body, { headers }));
+  if (kind === "deadly") await cache.put(`${request.url}.trying`, new Response(""));
+}"""
+
+
+@pytest.mark.parametrize("kind", ["changed", "cut", "unsigned", "deadly"])
+def test_a_heap_that_is_not_whole_or_took_a_tab_down_is_not_used(
+    kind: str, launch: Launch, serving: Serving, twin: Path, tmp_path: Path
+) -> None:
+    driven = launch("chromium", tmp_path / "profile")
+    tab = driven.tab()
+    address = serving(twin)
+    tab.open(address)
+    tab.evaluate("window.sanderling.ready.then(() => true)")
+    assert tab.evaluate(KEPT)
+    tab.evaluate(SPOIL, kind)
+
+    tab.open(address)
+    tab.evaluate("window.sanderling.ready.then(() => true)")
+
+    assert tab.evaluate(KEPT)  # the plain start has kept another
+    assert told(tab)["late"]["by"] == "python"
+    assert tab.complaints == []
+    driven.close()
+
+
+CODE = b"""
+import colorsys, csv, statistics  # of the standard library, and in no small start
+
+def fix(answers, outputs):
+    [shares] = outputs.values()
+    middles = [statistics.median(row) for row in shares.rows()]
+    return [{**answer, "label": "no. " + answer["label"], "median": middle}
+            for answer, middle in zip(answers, middles)]
+
+def fails(answers, outputs):
+    raise ValueError("not today")
+"""
+
+
+@pytest.mark.parametrize("name", ["fix", "fails"])
+def test_python_of_the_users_own_has_the_last_word(
+    name: str, launch: Launch, serving: Serving, package: Path, digits: Any, tmp_path: Path
+) -> None:
+    tool = wheel(tmp_path, code={"tool/__init__.py": CODE})
+    options = Options(wheels=(tool,), after=f"tool:{name}")
+    bundle(package, tmp_path / "out", KEY, [KEY.public], options)
+    driven = launch("chromium", tmp_path / "profile")
+    tab = driven.tab()
+    tab.open(serving(tmp_path / "out"))
+
+    found = told(tab)
+
+    early, late = found["early"], found["late"]
+    plain = [answer["label"] for answer in early["answers"]]
+    if name == "fix":
+        assert late["note"] == ""
+        assert [answer["label"] for answer in late["answers"]] == [f"no. {one}" for one in plain]
+        [shares] = early["outputs"].values()
+        rows = np.array(list(shares["data"].values())).reshape(-1, 10)
+        medians = [answer["extra"]["median"] for answer in late["answers"]]
+        np.testing.assert_allclose(medians, np.median(rows, axis=1))
+    else:
+        assert late["answers"] == early["answers"]
+        assert late["note"] == "tool:fails failed: ValueError: not today"
+    assert tab.complaints == []
+    driven.close()
+
+
+def test_a_wheel_that_was_touched_is_refused_and_the_engine_answers(
+    launch: Launch, serving: Serving, package: Path, tmp_path: Path
+) -> None:
+    tool = wheel(tmp_path, code={"tool/__init__.py": CODE})
+    bundle(package, tmp_path / "out", KEY, [KEY.public], Options(wheels=(tool,), after="tool:fix"))
+    name = f"python/wheels/{tool.name}"
+    data = bytearray((tmp_path / "out" / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "out" / name).write_bytes(data)
+    driven = launch("chromium", tmp_path / "profile")
+    tab = driven.tab()
+    tab.open(serving(tmp_path / "out"))
+
+    found = told(tab)
+
+    assert found["python"]["ready"] is False
+    assert found["python"]["why"].startswith(f"{name} is not the file that was bundled")
+    assert found["late"]["by"] == "page"
+    driven.close()
