@@ -1,6 +1,6 @@
 """Issue 6's figures of the browser bundle, in Chromium, beside what others' pages need.
 
-    python benchmarks/bench_browser.py [--rounds 5] [--only sizes,starts,latency,memory]
+    python benchmarks/bench_browser.py [--rounds 5] [--only PART]
 
 One small CNN (48 × 48 colour, 355 KB) as our bundle with LiteRT.js and with ONNX Runtime, with and
 without Python; as a stock page of Pyodide and ONNX Runtime; and in TensorFlow.js with the same
@@ -15,27 +15,34 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import browser_peers as peers
 from benchmarks.browser_clocks import Processes, SlowLink
-from benchmarks.browser_subject import KEY, SMALL, Subject, made
-from edge_targets.bundling import WEB, Options, bundle
-from edge_targets.bundling.hosting import HEADERS
-from edge_targets.runtime.events import QUIET
+from benchmarks.browser_places import (
+    ANSWER,
+    LITE,
+    LITERT,
+    NAME,
+    ORT,
+    OURS,
+    STOCK,
+    TFJS,
+    TIME,
+    WAIT,
+    Figures,
+    Places,
+)
+from benchmarks.browser_subject import KEY, Subject, made
+from edge_targets.bundling import WEB, bundle
 from toolkit import doctor
-from toolkit.browser import FLAGS
-from toolkit.demo import background
-from toolkit.serving import files_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Playwright
@@ -43,88 +50,15 @@ if TYPE_CHECKING:
 MB = 1e6
 RUNS = 300  # of the engine in a round
 SETTLE_S = 4  # after which a page has stored what it stores
-LITERT, LITE = "Sanderling, LiteRT", "Sanderling, LiteRT, lite"
-ORT = "Sanderling, ONNX Runtime"
-OURS = {
-    LITERT: ("tflite", Options()),
-    LITE: ("tflite", Options(lite=True)),
-    ORT: ("onnx", Options()),
-    f"{LITERT}, int8 weights": (SMALL, Options()),
-    f"{LITE}, int8 weights": (SMALL, Options(lite=True)),
-}
-STOCK, TFJS = "stock Pyodide + ONNX Runtime", "TensorFlow.js (wasm)"
-# asked for as soon as the page begins, so that it is told when it happens and not later
-WAIT = """name => new Promise((done, failed) => {
-  const look = () => {
-    const page = window.sanderling ?? window.peer;
-    if (!page) return setTimeout(look, 2);
-    (page[name] ?? page.ready).then(() => done(performance.now()), failed);
-  };
-  look();
-})"""
-TIME = """async runs => {
-  if (window.peer) return window.peer.time(runs);
-  window.opened ??= (await import(new URL("sanderling.js", document.baseURI).href)).load("./");
-  return (await window.opened).client.ask("time", { runs });
-}"""
-NAME = """async ({ name, shape, runs, share }) => {
-  window.opened ??= (await import(new URL("sanderling.js", document.baseURI).href)).load("./");
-  const model = await window.opened;
-  await model.ready;
-  if (share) await model.share(true).catch(() => null);
-  const inputs = { [name]: { shape, data: new Float32Array(shape.reduce((a, b) => a * b)) } };
-  let by = "";
-  for (let i = 0; i < runs; i++) ({ by } = await model.predictBatch(inputs));
-  return by;
-}"""
-ANSWER = """async ({ name, shape }) => {
-  await window.sanderling.ready;
-  const data = Array.from(new Float32Array(await (await fetch("items.bin")).arrayBuffer()));
-  return window.sanderling.predict({ [name]: { shape, data } });
-}"""
-
-
-@dataclass
-class Figures:
-    """Rows of the table: what was asked, what was found."""
-
-    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
-
-    def add(self, what: str, asked: str, found: str, good: bool | None = None) -> None:
-        self.rows.append((what, asked, found, {True: "yes", False: "NO", None: ""}[good]))
-        print(f"{what}: {found}" + (f" (asked: {asked})" if asked else ""), flush=True)
-
-    def at_most(self, what: str, limit: float, found: float, form: str) -> None:
-        self.add(what, f"≤ {form.format(limit)}", form.format(found), found <= limit)
-
-    def table(self) -> Table:
-        table = Table("figure", "asked", "found", "reached")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
 
 
 class Bench:
     def __init__(self, playwright: "Playwright", work: Path, rounds: int) -> None:
-        self.playwright, self.work, self.rounds = playwright, work, rounds
+        self.work, self.rounds = work, rounds
         self.figures = Figures()
         self.subject: Subject = made(work)
         self.pages: dict[str, Path] = {}
-
-    @contextmanager
-    def chromium(self, profile: Path | None = None) -> Iterator[tuple["BrowserContext", Processes]]:
-        """A browser with a profile, a fresh one unless it is given."""
-        with ExitStack() as stack:
-            fresh = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-            folder = profile or Path(fresh)
-            context = self.playwright.chromium.launch_persistent_context(
-                folder,
-                executable_path=str(doctor.chromium()),
-                args=[*FLAGS, "--gaia-url=http://127.0.0.1:1"],
-            )
-            stack.callback(context.close)
-            context.set_default_timeout(0)
-            yield context, Processes(folder)
+        self.places = Places(playwright, self.pages)
 
     # sizes
 
@@ -184,12 +118,12 @@ class Bench:
         visits: dict[str, dict[str, float]] = {}
         with ExitStack() as stack:
             profile = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-            address = stack.enter_context(self.served(name))
+            address = stack.enter_context(self.places.served(name))
             if slow:
                 port = int(address.rstrip("/").rpartition(":")[2])
                 address = f"http://127.0.0.1:{stack.enter_context(SlowLink(port).open())}/"
             for visit in ("cold",) if slow else ("cold", "again"):
-                with self.chromium(Path(profile)) as (context, processes):
+                with self.places.chromium(Path(profile)) as (context, processes):
                     visits[visit] = self.visit(context, processes, address, slow)
         return visits
 
@@ -215,8 +149,8 @@ class Bench:
         names = [name for name in (LITERT, ORT, STOCK, TFJS) if name in self.pages]
         native, found = self.native(), {name: list[float]() for name in names}
         with ExitStack() as stack:
-            context, processes = stack.enter_context(self.chromium())
-            pages = {name: self.opened(stack, context, name) for name in names}
+            context, processes = stack.enter_context(self.places.chromium())
+            pages = {name: self.places.opened(stack, context, name) for name in names}
             for name in names:
                 pages[name].evaluate(TIME, 20)
             for _ in range(self.rounds):
@@ -266,9 +200,9 @@ class Bench:
         words = {"name": spec.name, "shape": [1, *spec.shape[1:]]}
         found: dict[str, list[float]] = {"named": [], "named and counted": []}
         with ExitStack() as stack:
-            context, processes = stack.enter_context(self.chromium())
-            full = self.opened(stack, context, LITERT)
-            lite = self.opened(stack, context, LITE)
+            context, processes = stack.enter_context(self.places.chromium())
+            full = self.places.opened(stack, context, LITERT)
+            lite = self.places.opened(stack, context, LITE)
             for share, values in zip((False, True), found.values(), strict=True):
                 for round_ in range(self.rounds + 1):
                     given = {**words, "runs": RUNS, "share": share}
@@ -286,8 +220,8 @@ class Bench:
         words = {"name": spec.name, "shape": self.subject.items.shape}
         for name, form in ((LITERT, "tflite"), (ORT, "onnx")):
             with ExitStack() as stack:
-                context, _ = stack.enter_context(self.chromium())
-                found = self.opened(stack, context, name).evaluate(ANSWER, words)
+                context, _ = stack.enter_context(self.places.chromium())
+                found = self.places.opened(stack, context, name).evaluate(ANSWER, words)
             [output] = found["outputs"].values()
             expected = self.subject.outputs[form]
             shares = np.array(output["data"]).reshape(output["shape"])
@@ -310,10 +244,10 @@ class Bench:
             if name not in self.pages:
                 continue
             with ExitStack() as stack:
-                context, processes = stack.enter_context(self.chromium())
+                context, processes = stack.enter_context(self.places.chromium())
                 time.sleep(1)
                 empty = processes.pss_mb(tab=False)
-                self.opened(stack, context, name)
+                self.places.opened(stack, context, name)
                 time.sleep(SETTLE_S)
                 tab = processes.pss_mb(tab=True)
                 told = (
@@ -322,22 +256,6 @@ class Bench:
             limit = limits.get(name)
             asked, good = (f"≤ {limit} MB", tab <= limit) if limit else ("", None)
             self.figures.add(f"memory of the tab (PSS), {name}", asked, told, good)
-
-    # pages
-
-    def opened(self, stack: ExitStack, context: "BrowserContext", name: str) -> "Page":
-        """A page that has answered, with Python where it has it."""
-        page = context.new_page()
-        page.goto(stack.enter_context(self.served(name)))
-        page.evaluate("window.sanderling ? window.sanderling.ready : window.peer.python")
-        return page
-
-    @contextmanager
-    def served(self, name: str) -> Iterator[str]:
-        # others' pages know nothing of our headers, which demand Trusted Types of them
-        said = HEADERS if name in OURS else {}
-        with background(files_app(self.pages[name], said=said), QUIET) as address:
-            yield f"{address}/"
 
 
 PARTS = {

@@ -106,7 +106,7 @@ def sent(folder: Path) -> int:
     names = [
         path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
     ]
-    packed = write_beside(folder, names, WEB, QUIET)
+    packed = write_beside(folder, names, {name: WEB / name for name in names}, QUIET)
     return sum(packed.get(f"{name}.br", (folder / name).stat().st_size) for name in names)
 
 

@@ -27,6 +27,7 @@ from toolkit.verbs.devices import (
 from toolkit.verbs.files import build, measure, package, verify
 from toolkit.verbs.live import bundle, collect, serve, watch
 from toolkit.verbs.models import attach, diff, import_, inspect, retrain, train
+from toolkit.verbs.tokens import token_list, token_remove
 from toolkit.verbs.updates import (
     channel_add,
     channel_init,
@@ -88,6 +89,8 @@ __all__ = [
     "search",
     "serve",
     "show",
+    "token_list",
+    "token_remove",
     "train",
     "verify",
     "watch",

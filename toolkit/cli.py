@@ -36,6 +36,7 @@ GROUPS = {
     "channel": "Updates over the air: the repository that devices follow.",
     "data": "Datasets.",
     "device": "Places a package can go to.",
+    "token": "Pages of other sites that may send telemetry.",
 }
 HELP = "Takes a machine-learning model from a laptop to the edge and back."
 EPILOGUE = (

@@ -53,7 +53,8 @@ function partsOf(versions) {
     {
       ...{ name: "Emscripten", version: "as in Pyodide and the engines", licence: "MIT" },
       files: ["python/pyodide.asm.mjs", "engines/ort/", "engines/litert/"],
-      ...{ text: "", source: "https://github.com/emscripten-core/emscripten" },
+      text: "licences/MIT-emscripten.txt",
+      source: "https://github.com/emscripten-core/emscripten",
     },
   ];
 }

@@ -9,7 +9,6 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadPyodide } from "pyodide";
-import { pyodide } from "./sources.mjs";
 
 const root = join(import.meta.dirname, "..");
 

@@ -5,7 +5,8 @@ gives the same bytes.
 """
 
 from edge_targets.bundling.index import INDEX, SIGNED, read_index
-from edge_targets.bundling.making import USUAL, Bundle, Options, Part, bundle
+from edge_targets.bundling.making import Bundle, Part, bundle
+from edge_targets.bundling.options import USUAL, Options
 from edge_targets.bundling.parts import PROVING, WEB, runtime_digest
 
 __all__ = [

@@ -13,6 +13,7 @@ from edge_targets.bundling import hosting
 from edge_targets.bundling.beside import write_beside
 from edge_targets.bundling.index import INDEX, SIGNED, write_index
 from edge_targets.bundling.licences import LICENCES, TEXTS, write_licences
+from edge_targets.bundling.options import USUAL, Options
 from edge_targets.bundling.page import write_page
 from edge_targets.bundling.parts import ENGINES, WEB, Parts
 from edge_targets.bundling.replacing import check_replaceable, replaced, take_up
@@ -20,15 +21,12 @@ from edge_targets.bundling.wheels import Python, Wheel, read_wheels, write_wheel
 from edge_targets.package import SigningKey, unpack, verify
 from edge_targets.runtime.contract import FileFact, Manifest, plain
 from edge_targets.runtime.durable import storing
-from edge_targets.runtime.errors import UnsupportedError, UsageError
+from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET, Job
 
 PACKAGE = "package"  # of a bundle's folders: the unpacked package
 HEADERS = "headers"
 README = "README.txt"
-AFTER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-TOKEN = re.compile(r"[A-Za-z0-9._~-]{0,200}")
-MAX_NOTICE = 500  # characters: it is a line on the page
 OTHERS = "other engines"  # than the first one: of all of them a browser runs one
 PARTS = {  # by how a path begins, what it is told as
     r"engines/\w+-": OTHERS,
@@ -39,56 +37,6 @@ PARTS = {  # by how a path begins, what it is told as
     r"": "page",
 }
 UNFETCHED = (f"{TEXTS}/", LICENCES, "sanderling.d.ts")  # of no use to a page that answers
-
-
-@dataclass(frozen=True)
-class Options:
-    """What goes into a bundle beside the package.
-
-    Attributes:
-        lite: without Python; answers are named by the page itself.
-        accelerate: with the engines for several threads and for WebGPU, to be tried on the page.
-        wheels: files of packages for its Python.
-        after: `module:function` in one of them that has the last word on answers.
-        collector: address of the collector; empty where the page's own host takes telemetry.
-        token: that the collector asks for.
-        notice: what visitors are told before they agree; empty for our own words.
-    """
-
-    lite: bool = False
-    accelerate: bool = False
-    wheels: tuple[Path, ...] = ()
-    after: str = ""
-    collector: str = ""
-    token: str = ""
-    notice: str = ""
-
-    def __post_init__(self) -> None:
-        """Raises UsageError: an option that cannot be, or not with the others."""
-        if self.lite and (self.wheels or self.after):
-            raise UsageError(
-                "Without Python no code of yours can run.", "Leave out --lite, or the others."
-            )
-        if self.after and not AFTER.fullmatch(self.after):
-            raise UsageError(
-                f"{self.after!r} names no function of a module.", "Write it like package.module:fix"
-            )
-        if not TOKEN.fullmatch(self.token):
-            raise UsageError("A token has letters, digits and . _ ~ - only.", "Make another one.")
-        if len(self.notice) > MAX_NOTICE or not self.notice.isprintable():
-            raise UsageError(
-                f"The notice is no line of up to {MAX_NOTICE} characters.", "Make it shorter."
-            )
-        if self.collector:
-            hosting.origin_of(self.collector)
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """That the page may send to beside its own."""
-        return (hosting.origin_of(self.collector),) if self.collector else ()
-
-
-USUAL = Options()
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,9 @@ class Monitor(Page):
         words, tone = self._state(bool(result.get("alarm")))
         self.tiles["State"].show_figure(words, str(result.get("model", "")), tone)
         self.tiles["Devices"].show_figure(wording.count(len(names)), ", ".join(names))
-        self.tiles["Items seen"].show_figure(wording.count(sum(seen.values())))
+        self.tiles["Items seen"].show_figure(
+            wording.count(sum(seen.values())), str(result.get("feedback") or "")
+        )
         drifting = len({feature for _, feature in alarms})
         where = len({device for device, _ in alarms if device != FLEET})
         self.tiles["Features in alarm"].show_figure(

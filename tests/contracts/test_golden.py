@@ -21,7 +21,8 @@ NOUNS: dict[str, type[Wire]] = {
 def test_every_golden_file_has_its_noun() -> None:
     found = {path.stem for path in FOLDER.glob("*.json")}
 
-    assert found == set(NOUNS)
+    # answers.json holds cases of how answers are named, which both languages must agree on
+    assert found == {*NOUNS, "answers"}
 
 
 @pytest.mark.parametrize("name", NOUNS)

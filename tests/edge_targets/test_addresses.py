@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_targets.catalog import targets
 from edge_targets.bundling import INDEX
+from edge_targets.catalog import targets
 from edge_targets.places.answers import named, read_status
 from edge_targets.places.target import Place
 from edge_targets.runtime.errors import DataError, DeviceError, StorageError

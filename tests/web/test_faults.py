@@ -103,9 +103,9 @@ def test_a_decayed_entry_without_a_host_has_readable_words(
     with running(bundle_app(small)) as address:
         tab.open(f"{address}/")
         kept(tab, digest)
-        tab.evaluate(SPOIL, [digest, MODEL])
-        forget_fetched(tab)
-
+    # only now: as long as there is a host, whatever asks for the file has it mended
+    tab.evaluate(SPOIL, [digest, MODEL])
+    forget_fetched(tab)
     tab.open(f"{address}/")
     failed, shown = tab.evaluate(FAILURE)
 
@@ -121,9 +121,9 @@ def test_a_bundle_that_cannot_be_mended_gives_way_to_the_hosts_new_one(
     with running(host) as address:
         tab.open(f"{address}/")
         kept(tab, digest_of(small))
-        tab.evaluate(SPOIL, [digest_of(small), "package/manifest.json"])
-        forget_fetched(tab)
         host.offer(new)
+        forget_fetched(tab)
+        tab.evaluate(SPOIL, [digest_of(small), "package/manifest.json"])
 
         tab.open(f"{address}/")
         tab.evaluate(FAILURE)

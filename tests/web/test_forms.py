@@ -80,7 +80,7 @@ def test_a_table_gets_a_form_and_its_answer(
     page.get_by_role("status").filter(has_text="large").wait_for(timeout=5000)
 
     assert filled == ["6", "3", "5", "2"]
-    assert not page.locator("#draw").is_visible()
+    assert not page.locator("#pad").is_visible()
     page.close()
 
 

@@ -41,6 +41,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Pack
     return one
 
 
+@pytest.fixture(scope="session")
+def bundled_once(
+    built: Callable[[str, str], Packed], web: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Path]:
+    """Gives `bundled_once(subject, file)`: the folder of a bundle of that package."""
+    root = tmp_path_factory.mktemp("bundles")
+
+    def one(subject: str, file: str) -> Path:
+        folder = root / f"{subject}-{file.replace(' ', '-')}"
+        if not folder.exists():
+            # Python names the answers of one data set, the page itself those of the others
+            options = Options(lite=subject != "digits")
+            bundle(built(subject, file).path, folder, KEY, [KEY.public], options, web=web)
+        return folder
+
+    return one
+
+
 @pytest.fixture(scope="module", params=BROWSERS)
 def browser(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -63,16 +81,12 @@ def test_a_browser_gives_the_labels_of_the_desktop(
     file: str,
     browser: Driven,
     built: Callable[[str, str], Packed],
+    bundled_once: Callable[[str, str], Path],
     serving: Callable[..., str],
-    web: Path,
-    tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
     made = built(subject, file)
-    # Python names the answers of one data set, the page itself those of the others
-    options = Options(lite=subject != "digits")
-    bundle(made.path, tmp_path / "page", KEY, [KEY.public], options, web=web)
-    address = serving(tmp_path / "page", [items_route(made.inputs)])
+    address = serving(bundled_once(subject, file), [items_route(made.inputs)])
 
     tab = browser.tab()
     tab.open(address)

@@ -201,7 +201,7 @@ def test_on_a_full_disk_the_oldest_give_way_and_are_counted(
     assert (record["samples"], record["dropped"]) == (7, 3)
 
 
-YEAR = timedelta(days=365)
+AHEAD = timedelta(days=1000)
 
 
 @pytest.fixture
@@ -220,9 +220,7 @@ def another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[t
     return set_ahead
 
 
-@pytest.mark.parametrize("ahead", [3 * YEAR, -3 * YEAR])
 def test_a_wrong_clock_spoils_no_window_of_drift(
-    ahead: timedelta,
     another_time: Callable[[timedelta], None],
     collector: Collector,
     site: str,
@@ -231,7 +229,7 @@ def test_a_wrong_clock_spoils_no_window_of_drift(
 ) -> None:
     collector.up()
     began = datetime.now(UTC)
-    another_time(ahead)
+    another_time(AHEAD)
     with browsers() as launch:
         tab = launch("chromium", tmp_path / "profile").tab()
         ready(tab, site)
@@ -240,7 +238,7 @@ def test_a_wrong_clock_spoils_no_window_of_drift(
         predict(tab, digits.test[:9])
         assert flush(tab) == {"sent": 1, "left": 0}
 
-    assert abs(there - began - ahead) < timedelta(hours=1)  # the browser does believe it
+    assert abs(there - began - AHEAD) < timedelta(hours=1)  # the browser does believe it
     [[record]] = [heard.records for heard in collector.heard]
     assert abs(moment(record["ended"]) - there) < timedelta(hours=1)
     [window] = collector.store.windows("digits")

@@ -100,7 +100,10 @@ async function check(worker: ServiceWorker, running: string): Promise<Report> {
   return report;
 }
 
-/** Why the bundle in that folder is not fit for this browser; nothing when it is. */
+/**
+ * Why the bundle in that folder is not fit for this browser; nothing when it is. This page asks the
+ * worker of a later version: `start` and `python` must go on meaning what they mean.
+ */
 async function trial(folder: URL): Promise<string> {
   const stop = new AbortController();
   const opening = openModel(folder, { signal: stop.signal });

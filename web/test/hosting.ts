@@ -1,5 +1,6 @@
 /** A host, a browser's storage and its service worker's rooms, all in memory. */
 
+import { sha256 } from "../src/bundle";
 import { Keeper, type Surroundings } from "../src/offline/keeper";
 import { Desk } from "../src/offline/serving";
 import { Shelf } from "../src/offline/shelf";
@@ -9,9 +10,7 @@ export type Files = Readonly<Record<string, string>>;
 
 const encoded = (text: string) => new TextEncoder().encode(text);
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
-}
+const base64 = (bytes: Uint8Array) => btoa(String.fromCharCode(...bytes));
 
 export interface Signer {
   readonly key: string;
@@ -24,10 +23,10 @@ export async function signer(): Promise<Signer> {
   const raw = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
   const identity = (await sha256(raw)).slice(0, 16);
   return {
-    key: Buffer.from(raw).toString("base64"),
+    key: base64(raw),
     sign: async (bytes) => {
       const signed = await crypto.subtle.sign("Ed25519", pair.privateKey, bytes);
-      const signature = Buffer.from(signed).toString("base64");
+      const signature = base64(new Uint8Array(signed));
       return JSON.stringify({ schema: 1, key_id: identity, signature });
     },
   };

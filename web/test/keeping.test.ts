@@ -1,7 +1,8 @@
 // @vitest-environment node
 
-import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { sha256 } from "../src/bundle";
+import { integrityOf } from "../src/integrity";
 import { Browser, bundled, type Files, signer } from "./hosting";
 
 const FIRST: Files = {
@@ -42,7 +43,8 @@ function away(browser: Browser): void {
   browser.host.spoilt = Object.fromEntries(paths.map((path) => [path, gone]));
 }
 
-const sri = (text: string) => `sha256-${createHash("sha256").update(text).digest("base64")}`;
+const sri = async (text: string) =>
+  integrityOf({ sha256: await sha256(new TextEncoder().encode(text)), size: 0, extra: {} });
 
 test("what has answered in this page is kept without a trial, and needs no host from then on", async () => {
   const browser = new Browser();
@@ -313,8 +315,8 @@ test("a page from before an update goes on with its own files", async () => {
   const browser = await updated();
 
   expect(await browser.get(MODEL)).toBe("new weights");
-  expect(await browser.get(MODEL, { integrity: sri("weights") })).toBe("weights");
-  expect(await browser.get(MODEL, { integrity: sri("new weights") })).toBe("new weights");
+  expect(await browser.get(MODEL, { integrity: await sri("weights") })).toBe("weights");
+  expect(await browser.get(MODEL, { integrity: await sri("new weights") })).toBe("new weights");
 });
 
 test("a damaged entry is mended from the host without a word", async () => {
@@ -349,7 +351,7 @@ test("a list of files that has decayed is not gone by, and is mended at the next
 
 test("what the browser checks by its hash is mended when the page asks for it afresh", async () => {
   const browser = await visited();
-  const integrity = sri("weights");
+  const integrity = await sri("weights");
   browser.cache(one.digest)?.entries.set(browser.shelf.address(MODEL), new Response("decayed"));
 
   const plain = await browser.get(MODEL, { integrity });

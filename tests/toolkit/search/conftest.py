@@ -17,7 +17,7 @@ Run = Callable[..., Searched]
 
 
 def options(**given: Any) -> Options:
-    """A lenient gate, one runtime, and no training: figures that are the same every time."""
+    """A lenient gate, one thread, and no training: figures that are the same every time."""
     return Options(
         **{
             "target": "browser",

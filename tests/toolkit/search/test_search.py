@@ -134,7 +134,7 @@ def test_a_finished_study_is_only_judged_again(run: Run, job: Job, events: list[
     assert (again.pick, again.trials, again.front) == (first.pick, first.trials, first.front)
 
 
-@pytest.mark.parametrize("message", ["trial 0: write ONNX", "trial 2: write ONNX"])
+@pytest.mark.parametrize("message", ["trial 0: compile for TFLite", "trial 2: compile for TFLite"])
 def test_a_cancelled_trial_is_done_again(
     run: Run, shelves: Workspace, message: str, job: Job, events: list[Event]
 ) -> None:
@@ -227,7 +227,7 @@ def test_a_damaged_journal_is_told(run: Run, shelves: Workspace) -> None:
 def test_a_hopeless_network_is_stopped_before_it_is_compiled(
     run: Run, job: Job, events: list[Event]
 ) -> None:
-    found = run("hopeless", job, model="m", families=("prune_channels",), trials=2)
+    found = run("hopeless", job, model="m", families=("prune_channels",), trials=3)
 
     assert found.stopped
     assert any("the network itself loses" in event.message for event in events)

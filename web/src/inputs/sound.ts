@@ -59,7 +59,8 @@ export function card({ spec, place, give, cleared }: Context): Card {
     if (levels) columns = [...columns, levels.subarray(0, highest)].slice(-COLUMNS);
     paintColumns(canvas, columns, COLUMNS);
     const total = recorded();
-    status.textContent = `Recording: ${(total / rate).toFixed(1)} s`;
+    const told = `Recording: ${Math.floor(total / rate)} s`;
+    if (status.textContent !== told) status.textContent = told; // or it is read aloud at each block
     if (total - looked > (LOOK_MS / 1000) * rate && total > seconds * rate) {
       looked = total;
       ask({ values: joined(blocks).slice(-Math.ceil(seconds * rate)), rate }, false);
@@ -72,12 +73,10 @@ export function card({ spec, place, give, cleared }: Context): Card {
       blank();
       await microphone.start();
       record.textContent = "Stop";
-      record.ariaPressed = "true";
     });
   const halt = async () => {
     await microphone.stop();
     record.textContent = "Record";
-    record.ariaPressed = "false";
   };
   const finish = () =>
     problem.watch(async () => {
