@@ -79,7 +79,8 @@ def test_commands_are_read_from_console_blocks_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/compress.md", "docs/import.md", "docs/updates.md"]
+    "name",
+    ["README.md", "docs/browser.md", "docs/compress.md", "docs/import.md", "docs/updates.md"],
 )
 def test_every_command_that_is_shown_does_what_it_promises(name: str, desk: Path) -> None:
     promised = commands((ROOT / name).read_text())

@@ -71,7 +71,11 @@ def test_a_form_knows_units_ranges_and_choices(visiting: Visiting) -> None:
     assert options == ["missing", *kinds.GARDENS]
     assert far[1] == 99
     note = page.locator(f"#{field.get_attribute('aria-describedby')}")
-    assert note.inner_text().startswith("outside what was seen 2")
+    assert note.inner_text().startswith("outside what was seen: 2")
+    page.get_by_role("button", name="Example 1").click()  # as narrow as any that was counted
+    narrow = page.get_by_label("petal width (cm)")
+    note = page.locator(f"#{narrow.get_attribute('aria-describedby')}")
+    assert (narrow.input_value(), note.inner_text()) == ("0.2", "seen 0.2 to 2.4")
 
 
 def test_an_empty_field_is_missing_and_a_wrong_one_is_not_asked(visiting: Visiting) -> None:

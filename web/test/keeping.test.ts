@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { sha256 } from "../src/bundle";
+import { hasRelaxedSimd } from "../src/engines/abilities";
 import { integrityOf } from "../src/integrity";
 import { Browser, bundled, type Files, signer } from "./hosting";
 
@@ -60,6 +61,21 @@ test("what has answered in this page is kept without a trial, and needs no host 
   }
   expect(await browser.get("", { mode: "navigate" })).toBe("<p>one");
   expect(await browser.get("?from=a-link", { mode: "navigate" })).toBe("<p>one");
+});
+
+test("of the two builds of an engine the one for other browsers is not stored", async () => {
+  const builds = { "engines/litert/a.wasm": "fused", "engines/litert-compat/a.wasm": "plain" };
+  const both = await bundled({ ...FIRST, ...builds }, us);
+  const browser = new Browser();
+  browser.host.files = both.files;
+
+  const report = await browser.visit(both.digest);
+
+  const asked = browser.host.asked.filter((path) => path.startsWith("engines/"));
+  expect(asked).toEqual([
+    hasRelaxedSimd() ? "engines/litert/a.wasm" : "engines/litert-compat/a.wasm",
+  ]);
+  expect(report).toMatchObject({ state: "current", offline: true });
 });
 
 test("what is served allows shared memory, and modules their type, whatever the host sends", async () => {

@@ -99,9 +99,10 @@ function field(column: Column, index: number): Field {
   input.name = name;
   input.setAttribute("aria-describedby", note.id);
   if (input instanceof HTMLInputElement) input.placeholder = usual === null ? "" : String(usual);
-  const range = low === null || high === null || choices.length > 0;
-  note.textContent = range ? "" : `seen ${short(low)} to ${short(high)}`;
-  note.dataset.range = note.textContent;
+  const endless = low === null || high === null || choices.length > 0;
+  const range = endless ? "" : `${rounded(low)} to ${rounded(high)}`;
+  note.textContent = range && `seen ${range}`;
+  note.dataset.range = range;
   const words = make("label", { htmlFor: id }, title, unit ? ` (${unit})` : "");
   const label = make("div", { className: "input-field" }, words, input, note);
   return { column, input, label, note };
@@ -122,15 +123,25 @@ function read({ column, input, note }: Field): number | null {
   };
   try {
     const value = valueIn(column, input.value);
-    const { low, high, choices } = column;
-    const far =
-      choices.length === 0 && low !== null && high !== null && (value < low || value > high);
-    told(far ? `outside what was ${range}` : range, far ? "far" : "");
+    const far = isOutside(column, value);
+    const seen = range && `seen ${range}`;
+    told(far ? `outside what was seen: ${range}` : seen, far ? "far" : "");
     return value;
   } catch (error) {
-    told(error instanceof Error ? "This is no number. Write it like 2.5." : range, "wrong");
+    told(error instanceof Error ? "This is no number. Write it like 2.5." : "", "wrong");
     return null;
   }
+}
+
+/** The model reads float32, and so did who counted: 0.2 is not below the 0.2 that was seen. */
+function isOutside({ low, high, choices }: Column, value: number): boolean {
+  if (choices.length > 0 || low === null || high === null) return false;
+  const read = Math.fround(value);
+  return read < Math.fround(low) || read > Math.fround(high);
+}
+
+function rounded(value: number): string {
+  return String(Number(value.toPrecision(4)));
 }
 
 function written({ choices }: Column, value: number): string {

@@ -4,6 +4,7 @@
  */
 
 import { type BundleIndex, type OpenedBundle, openBundle } from "../bundle";
+import { hasRelaxedSimd } from "../engines/abilities";
 import { EdgeError } from "../read";
 import { INDEX, type Kept, PROOF, type Shelf, type Stored } from "./shelf";
 import { ForeignFile, same, type Taker } from "./taking";
@@ -133,7 +134,7 @@ export class Keeper {
     const whole = await this.shelf.stored(digest);
     const cache = whole?.cache ?? (await this.shelf.begin(digest));
     const there = new Set((await cache.keys()).map((request) => request.url));
-    const all = [...index.files];
+    const all = [...index.files].filter(([path]) => !isForOthers(path));
     const missing = all.filter(([path]) => !there.has(this.shelf.address(path)));
     if (missing.length === 0 && whole) return 1;
     const size = (files: typeof all) => files.reduce((sum, [, fact]) => sum + fact.size, 0);
@@ -169,6 +170,11 @@ export class Keeper {
       return path === undefined ? null : sound(stored, path, this.shelf.address(path));
     };
   }
+}
+
+/** Of the two builds of LiteRT a browser runs one; should that change, the host has the other. */
+function isForOthers(path: string): boolean {
+  return path.startsWith(hasRelaxedSimd() ? "engines/litert-compat/" : "engines/litert/");
 }
 
 /** The answer kept for a file, when its bytes are still what they were. */
