@@ -16,6 +16,8 @@ from edge_targets.runtime.contract import Manifest, Profile, Tensor
 from edge_targets.runtime.profiler import Profiler
 from edge_targets.runtime.watching import best
 
+FINITE = json.JSONEncoder(allow_nan=False)  # made once: `json.dumps` would make one an answer
+
 
 class Bridge:
     """One package in one browser tab; `after` names the user's own last word on answers."""
@@ -52,7 +54,7 @@ class Bridge:
         if self.after is not None:
             answers, note = self.after(answers, self.outputs)
         try:
-            return json.dumps({"answers": answers, "note": note}, allow_nan=False)
+            return FINITE.encode({"answers": answers, "note": note})
         except ValueError:  # JSON has no word for what is no number
             for answer in answers:
                 if not math.isfinite(answer.get("confidence", 0)):
@@ -79,7 +81,7 @@ class Bridge:
         if not record:
             return ""
         seen = {name: sketch.coarse() for name, sketch in record.sketches.items()}
-        return json.dumps(replace(record, sketches=seen).to_json(), allow_nan=False)
+        return FINITE.encode(replace(record, sketches=seen).to_json())
 
     def _answers(self) -> list[dict[str, Any]]:
         """One an item: label and confidence of a classifier, nothing else otherwise."""

@@ -140,10 +140,10 @@ def item_shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 def best(row: Sequence[float]) -> int:
     """Index of the largest share; of equals the first. What is no number is larger than none."""
-    found = 0
+    found, most = 0, row[0]
     for index, value in enumerate(row):
-        if value > row[found]:
-            found = index
+        if value > most:
+            found, most = index, value
     return found
 
 

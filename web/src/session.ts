@@ -206,7 +206,7 @@ function firstItem(tensors: Tensors): Tensors {
     Object.entries(tensors).map(([name, { shape, data }]) => {
       const one = [1, ...shape.slice(1)];
       const size = one.reduce((product, side) => product * side, 1);
-      return [name, { shape: one, data: Array.from(data).slice(0, size) }];
+      return [name, { shape: one, data: Float64Array.from(data).subarray(0, size) }];
     }),
   );
 }
