@@ -1,6 +1,7 @@
 """A board over a real sshd, from its address to its end; the board is a folder of this machine."""
 
 import fcntl
+import gc
 import json
 import os
 import platform
@@ -198,6 +199,8 @@ def test_a_stopped_agent_is_told_its_log_still_read_and_a_deployment_starts_it(
     assert done.version == "4"
 
 
+# asyncssh forgets the socket that it accepted for forwarding at the moment its line was lost
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_lost_connection_is_opened_again(enrolled: Board, place: Place, server: Sshd) -> None:
     first = enrolled.find(place)
 
@@ -207,6 +210,7 @@ def test_a_lost_connection_is_opened_again(enrolled: Board, place: Place, server
     finally:
         server.start()
     back = enrolled.status(place)
+    gc.collect()  # here, and not in whatever test comes next
 
     assert gone.state == "unreachable"
     assert "does not answer" in gone.reason

@@ -131,6 +131,7 @@ def test_a_drawn_or_chosen_item_is_no_longer_than_the_page_is_wide(opened: Openi
 
     page.set_viewport_size({"width": 360, "height": 800})
     page.locator("summary").click()
+    page.locator("details li").first.wait_for()  # they are made when they are asked for
     rows = page.locator("details li").count()
     wide = page.evaluate("document.documentElement.scrollWidth")
     page.locator("summary").click()
