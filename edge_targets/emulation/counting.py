@@ -2,9 +2,10 @@
 
 The board's own runtime runs under QEMU's user emulation of its core, and a plugin (insncount.c)
 counts what is executed between two marks. Nothing is timed, so the machine and its load do not
-matter: the same model, core and runtime give the same numbers, to the last one. What a processor
-makes of an instruction is not modelled, nor are caches, nor more than one thread. Cores with the
-same instructions (Cortex-A53 and A72) count alike in ONNX Runtime; LiteRT chooses by the core.
+matter: the same model, core and runtime give the same numbers, but for 0.02 % in one file of
+fifty. What a processor makes of an instruction is not modelled, nor are caches, nor more than one
+thread. Cores with the same instructions (Cortex-A53 and A72) count alike in ONNX Runtime; LiteRT
+chooses by the core.
 """
 
 import hashlib

@@ -200,7 +200,10 @@ def test_a_stopped_agent_is_told_its_log_still_read_and_a_deployment_starts_it(
 
 
 # asyncssh forgets the socket that it accepted for forwarding at the moment its line was lost
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <(socket\.socket fd|function _SelectorTransport)"
+    ":pytest.PytestUnraisableExceptionWarning"
+)
 def test_a_lost_connection_is_opened_again(enrolled: Board, place: Place, server: Sshd) -> None:
     first = enrolled.find(place)
 
