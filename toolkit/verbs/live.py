@@ -33,7 +33,7 @@ def bundle(
     Args:
         package: a package for the browser target.
         directory: the folder to write; an older bundle there is replaced.
-        lite: leave Python out: half the bytes, but no code of your own.
+        lite: leave Python out: a third of the bytes, but no telemetry and no code of your own.
         accelerate: bring the engines for several threads and for WebGPU too; the page tries them,
             and keeps what is faster and gives the same.
         wheel: a wheel for the page's Python; may be repeated.
