@@ -31,14 +31,9 @@ GET = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SHORT = Limits(head_s=0.3, body_s=0.3, upload_s=1.0, write_s=0.3, drain_s=0.2)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def agent(folder: Path) -> Iterator[Agent]:
-    with agent_of(folder / "device", tiny_package(folder)) as agent:
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    with agent_of(tmp_path / "device", tiny_package(tmp_path)) as agent:
         yield agent
 
 
@@ -252,9 +247,9 @@ def test_those_who_only_hold_a_place_give_way(agent: Agent) -> None:
 
 
 def test_it_serves_while_a_package_comes_slowly_and_is_installed(
-    agent: Agent, client: Client, folder: Path
+    agent: Agent, client: Client, tmp_path: Path
 ) -> None:
-    package = tiny_package(folder, "2", 2.0).read_bytes()
+    package = tiny_package(tmp_path, "2", 2.0).read_bytes()
 
     with client.link() as link:
         link.sendall(upload(len(package), package[:100]))
@@ -275,8 +270,8 @@ def test_it_serves_while_a_package_comes_slowly_and_is_installed(
     assert answers(client.url, 2.0)
 
 
-def test_an_upload_goes_on_where_it_stopped(agent: Agent, client: Client, folder: Path) -> None:
-    package = tiny_package(folder, "3", 3.0).read_bytes()
+def test_an_upload_goes_on_where_it_stopped(agent: Agent, client: Client, tmp_path: Path) -> None:
+    package = tiny_package(tmp_path, "3", 3.0).read_bytes()
     digest = hashlib.sha256(package).hexdigest()
     half = len(package) // 2
     address = f"/v1/incoming/{digest}"
@@ -297,8 +292,8 @@ def test_an_upload_goes_on_where_it_stopped(agent: Agent, client: Client, folder
     assert client.send("GET", address) == (200, {"size": 0})
 
 
-def test_our_own_client_uploads_in_pieces(client: Client, folder: Path) -> None:
-    assert put_package(f"{client.url}/v1/package", tiny_package(folder, "4", 4.0))["version"] == "4"
+def test_our_own_client_uploads_in_pieces(client: Client, tmp_path: Path) -> None:
+    assert put_package(f"{client.url}/v1/package", tiny_package(tmp_path, "4", 4.0))["version"] == "4"
     assert answers(client.url, 4.0)
 
 
@@ -313,9 +308,9 @@ def test_another_upload_takes_the_place_of_one_that_was_left(agent: Agent, clien
     assert client.send("POST", f"{second}/0", b"again", BYTES) == (200, {"size": 5})
 
 
-def test_an_upload_that_is_something_else_is_not_installed(client: Client, folder: Path) -> None:
+def test_an_upload_that_is_something_else_is_not_installed(client: Client, tmp_path: Path) -> None:
     digest = "c" * 64
-    package = tiny_package(folder, "9", 9.0).read_bytes()  # a good one, but not that one
+    package = tiny_package(tmp_path, "9", 9.0).read_bytes()  # a good one, but not that one
     client.send("POST", f"/v1/incoming/{digest}/0", package, BYTES)
 
     status, found = client.send("POST", f"/v1/package/{digest}", {})
@@ -348,10 +343,10 @@ def test_only_a_number_says_where_an_upload_goes_on(client: Client, offset: str)
 
 
 def test_a_model_goes_back_and_is_removed_by_hand(
-    agent: Agent, client: Client, folder: Path
+    agent: Agent, client: Client, tmp_path: Path
 ) -> None:
-    put_package(f"{client.url}/v1/package", tiny_package(folder, "5", 5.0))
-    put_package(f"{client.url}/v1/package", tiny_package(folder, "6", 6.0))
+    put_package(f"{client.url}/v1/package", tiny_package(tmp_path, "5", 5.0))
+    put_package(f"{client.url}/v1/package", tiny_package(tmp_path, "6", 6.0))
 
     status, found = client.send("POST", "/v1/rollback", {"model": "tiny"})
 
@@ -362,7 +357,7 @@ def test_a_model_goes_back_and_is_removed_by_hand(
     assert client.send("POST", "/v1/remove", {"model": "tiny"}) == (200, {"removed": "tiny"})
     assert client.send("GET", "/v2/health/ready") == (503, {"ready": False})
     assert client.send("POST", "/v2/models/tiny/infer", infer_body())[0] == 503
-    put_package(f"{client.url}/v1/package", tiny_package(folder, "7", 1.0))
+    put_package(f"{client.url}/v1/package", tiny_package(tmp_path, "7", 1.0))
 
 
 def test_logs_and_pulls_are_asked_for(client: Client) -> None:
@@ -425,8 +420,8 @@ def test_a_failure_of_ours_is_told_and_ends_nobody_else(
         assert client.send("GET", "/v2/health/live", headers=JSON)[0] == 200
 
 
-def test_closing_lets_a_request_at_work_finish(agent: Agent, folder: Path) -> None:
-    package = tiny_package(folder, "8", 1.0).read_bytes()
+def test_closing_lets_a_request_at_work_finish(agent: Agent, tmp_path: Path) -> None:
+    package = tiny_package(tmp_path, "8", 1.0).read_bytes()
     server = Server(agent)
     server.start()
 

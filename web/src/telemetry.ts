@@ -39,7 +39,8 @@ export function outboxOf(base: URL, collector: Collector): Outbox {
 export class Outbox {
   #store: Promise<OutboxStore> | null = null;
   #changes: Promise<unknown> = Promise.resolve(); // of the store, one after the other
-  #flushing: Promise<Flushed> | null = null;
+  #round: Promise<unknown> = Promise.resolve(); // of flushing, one after the other
+  #next: Promise<Flushed> | null = null;
   #stop = new AbortController();
   #dropped = 0; // records that gave way since the last one that tells of it
   readonly #refused = new Set<string>(); // by a collector that could not read them; until reload
@@ -61,12 +62,18 @@ export class Outbox {
     });
   }
 
-  /** Send what waits. Two calls at once share one round, so that nothing goes out twice. */
+  /**
+   * Send what waits. A round under way may have looked into the store before the last record came:
+   * all who call meanwhile share the one that follows it.
+   */
   flush(): Promise<Flushed> {
-    this.#flushing ??= this.#flush().finally(() => {
-      this.#flushing = null;
+    this.#next ??= this.#round.then(() => {
+      this.#next = null;
+      const round = this.#flush();
+      this.#round = round.catch(() => {});
+      return round;
     });
-    return this.#flushing;
+    return this.#next;
   }
 
   /** Forget all that waits, and break off what is under way. */

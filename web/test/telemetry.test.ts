@@ -105,6 +105,28 @@ test("two flushes at once send once", async () => {
   expect(bodies).toHaveLength(1);
 });
 
+test("what comes while a round is under way goes out in the next one", async () => {
+  const { bodies, post } = collector();
+  const store = new MemoryStore();
+  const box = outbox(post, store);
+  let goOn = () => {};
+  const looked = vi.spyOn(store, "oldest").mockImplementationOnce(async () => {
+    await new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    return [];
+  });
+  const early = box.flush();
+  await vi.waitUntil(() => looked.mock.calls.length > 0);
+  await box.add(named("a"));
+  const late = box.flush();
+  goOn();
+
+  expect(await late).toEqual({ sent: 1, left: 0 });
+  expect((await early).sent).toBe(0);
+  expect(bodies).toHaveLength(1);
+});
+
 test("two tabs with one store send once", async () => {
   if (!navigator.locks) return; // a Node without them cannot tell
   const { bodies, post } = collector();
