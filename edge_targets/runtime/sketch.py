@@ -4,7 +4,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, repeat
+from operator import mul
 from typing import Any
 
 
@@ -46,15 +47,18 @@ class Sketch:
         return self.total / self.count if self.count else math.nan
 
     def add(self, values: Iterable[float]) -> None:
-        for value in values:
-            if not math.isfinite(value):
-                self.nulls += 1
-                continue
-            self.counts[bisect_right(self.edges, value)] += 1
-            self.minimum = min(self.minimum, value)
-            self.maximum = max(self.maximum, value)
-            self.total += value
-            self.squares += value * value
+        given = list(values)
+        finite = [value for value in given if math.isfinite(value)]
+        self.nulls += len(given) - len(finite)
+        if not finite:
+            return
+        # a picture has a thousand values: each loop that Python's own functions walk is far cheaper
+        for place in map(bisect_right, repeat(self.edges), finite):
+            self.counts[place] += 1
+        self.minimum = min(self.minimum, min(finite))
+        self.maximum = max(self.maximum, max(finite))
+        self.total += sum(finite)
+        self.squares += sum(map(mul, finite, finite))
 
     def merge(self, other: "Sketch") -> None:
         """Add what `other` saw; both must have the same edges."""

@@ -9,8 +9,9 @@ column `label` is `features.label`.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from operator import add
 
 from edge_targets.runtime.contract import Abstention, Signature, Tensor
@@ -111,7 +112,7 @@ def features(
                 step = thinned(len(items[0]))
                 items = [row[::step] for row in items]
             # Python's own numbers: sums of float32 would differ from one machine to the next
-            read[key] = [[float(value) for value in row] for row in items]
+            read[key] = [list(map(float, row)) for row in items]
         rows = read[key]
         match feature.reading:
             case "value":
@@ -160,13 +161,6 @@ def lane_sum(values: Sequence[float]) -> float:
     whole = len(values) // LANES * LANES
     for start in range(0, whole, LANES):
         lanes = list(map(add, lanes, values[start : start + LANES]))
-    for lane, value in enumerate(values[whole:]):
-        lanes[lane] += value
-    return _in_order(lanes)
-
-
-def _in_order(values: Iterable[float]) -> float:
-    total = 0.0
-    for value in values:
-        total += value
-    return total
+    rest = values[whole:]
+    lanes[: len(rest)] = map(add, lanes, rest)
+    return reduce(add, lanes)

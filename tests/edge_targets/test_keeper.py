@@ -248,7 +248,7 @@ def test_nobody_listening_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path:
     [
         (None, None, 0.0),
         ("30000000", None, 30.0),
-        ("30000000", str(os.getpid()), 30.0),
+        pytest.param("30000000", str(os.getpid()), 30.0, id="this process"),
         ("30000000", "1", 0.0),
         ("often", None, 0.0),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.web.conftest import running
 from tests.web.driving import BROWSERS, Launch, browsers
-from tests.web.faulty import VERSION, Host, digest_of, kept, lite, repacked
+from tests.web.faulty import VERSION, Host, digest_of, kept, lite, repacked, told
 from tests.web.hosts import plain_host
 from toolkit.serving import bundle_app
 
@@ -91,6 +91,25 @@ def test_bundles_of_one_host_do_not_mix_not_even_one_inside_the_other(
         seen.append(tab.evaluate(VERSION))
 
     assert seen == ["version 0123456789ab", "version bbbbbbbbbbbb"]
+    browser.close()
+
+
+def test_the_offline_copy_can_be_taken_away_by_hand(
+    launch: Launch, package: Path, tmp_path: Path
+) -> None:
+    browser = launch("chromium", tmp_path / "profile")
+    tab = browser.tab()
+    with plain_host(lite(package, tmp_path / "site")) as address:
+        tab.open(f"{address}/")
+        kept(tab)
+        told(tab, "Kept offline")
+        assert tab.evaluate("caches.keys()")
+
+        tab.evaluate("document.querySelector('#about button').click()")
+
+        assert "the next visit keeps one again" in told(tab, "Not kept offline")
+        assert tab.evaluate("caches.keys()") == []
+        assert tab.evaluate("document.querySelector('#about button')?.checkVisibility()") is False
     browser.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from edge_targets.package import SigningKey
 from tests.web.conftest import KEY, running
-from tests.web.driving import BROWSERS, Driven, Tab, browsers
+from tests.web.driving import BROWSERS, ChromiumTab, Driven, Tab, browsers
 from tests.web.faulty import (
     KEPT,
     VERSION,
@@ -60,8 +60,8 @@ class Visitor:
             self.tabs.pop().close()
         return self.another()
 
-    def another(self) -> Tab:
-        tab = self.browser.tab()
+    def another(self, tab: Tab | None = None) -> Tab:
+        tab = tab or self.browser.tab()
         self.tabs.append(tab)
         tab.open(f"{self.address}/")
         tab.evaluate("window.sanderling.first")
@@ -106,6 +106,21 @@ def test_a_new_bundle_is_tried_in_this_browser_and_starts_with_the_next_visit(
     assert found["previous"] == digest_of(versions["old"])
     assert "package/model.onnx" not in visitor.host.asked  # it is the same: not fetched again
     assert not any(path.startswith(".trial") for path in visitor.host.asked)
+
+
+def test_a_page_that_stays_open_looks_for_updates_every_hour(
+    visitor: Visitor, versions: dict[str, Path]
+) -> None:
+    tab = visitor.browser.tab()
+    assert isinstance(tab, ChromiumTab)
+    tab.page.clock.install()
+    visitor.another(tab)
+    told(tab, "Kept offline")
+    visitor.host.offer(versions["new"])
+
+    tab.page.clock.fast_forward("01:00:01")
+
+    assert "is new here" in told(tab, "Update there")
 
 
 def test_a_bundle_that_answers_its_golden_inputs_otherwise_here_is_not_used(

@@ -23,7 +23,7 @@ import { say, showFailure, showStage, showStartFailure, showUpdate } from "./pag
 import { unlike } from "./page/unlike";
 import { EdgeError } from "./read";
 import type { Flushed } from "./telemetry";
-import { keepOffline } from "./updates";
+import { forget, keepOffline, type UpdateState } from "./updates";
 
 element("refused").remove();
 for (const event of ["dragover", "drop"]) {
@@ -32,6 +32,7 @@ for (const event of ["dragover", "drop"]) {
 }
 
 const base = new URL(".", location.href);
+const CHECK_MS = 3_600_000; // a page may stay open for days
 
 interface Open {
   readonly model: OpenedModel;
@@ -93,6 +94,27 @@ async function flush(): Promise<Flushed> {
   return (await opened).sharing.flush();
 }
 
+/** Keeps what runs here for use without its host, and goes on looking for a newer one. */
+async function keep({ model, about }: Open): Promise<void> {
+  const show = (state: UpdateState) => {
+    showUpdate(state);
+    about.kept(state.offline, remove);
+  };
+  const check = () => keepOffline(base, show, model.started.digest);
+  const remove = async () => {
+    clearInterval(timer);
+    await forget(base);
+    show({
+      state: "unavailable",
+      offline: false,
+      share: 0,
+      message: "The offline copy was removed; the next visit keeps one again.",
+    });
+  };
+  const timer = setInterval(check, CHECK_MS);
+  await check();
+}
+
 function facts({ started }: OpenedModel) {
   const { manifest, difference } = started;
   return { name: manifest.name, version: manifest.version, difference };
@@ -122,9 +144,9 @@ ready.catch((error: unknown) => {
 void settled
   .then(() => opened)
   .then(
-    async ({ model }) => {
-      await keepOffline(base, showUpdate, model.started.digest);
-      await findFastest(model, base);
+    async (all) => {
+      await keep(all);
+      await findFastest(all.model, base);
     },
     () => {}, // what did not start is not kept
   );

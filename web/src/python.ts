@@ -13,6 +13,7 @@ import { addPackages } from "./packages";
 import { EdgeError, type Fields, list, number, object, others, text } from "./read";
 import { SnapshotStore } from "./snapshot";
 import { LOCK, VERSIONS } from "./versions";
+import { within } from "./within";
 
 /** What Python is told of the bundle. */
 export interface Surroundings {
@@ -58,7 +59,11 @@ export class Python {
     const folder = new URL("python/", base);
     const store = new SnapshotStore(base, `${VERSIONS.pyodide}-${library.slice(0, 16)}`);
     const starting = quickest(options(folder, facts), store);
-    const pyodide = await withLimit(starting, START_LIMIT_MS);
+    const late = new EdgeError(
+      `Python did not start within ${START_LIMIT_MS / 1000} s.`,
+      "The server must allow 'wasm-unsafe-eval' in its content security policy.",
+    );
+    const pyodide = await within(starting, START_LIMIT_MS, late);
     await addPackages(pyodide, facts.packages);
     const Bridge = pyodide.globals.get("Bridge") as PyCallable;
     const bridge = guarded(() => Bridge(manifestText, profileText, "", facts.after) as PyProxy);
@@ -179,7 +184,7 @@ function doubles(tensors: Tensors): Record<string, { shape: number[]; data: Floa
   return Object.fromEntries(
     Object.entries(tensors).map(([name, { shape, data }]) => [
       name,
-      { shape: [...shape], data: Float64Array.from(data) },
+      { shape: [...shape], data: new Float64Array(data) },
     ]),
   );
 }
@@ -214,15 +219,4 @@ function guarded<T>(call: () => T): T {
     const lines = error instanceof Error ? error.message.trim().split("\n") : [String(error)];
     throw new EdgeError((lines.at(-1) ?? "").replace(/^[\w.]*Error: /, ""));
   }
-}
-
-async function withLimit<T>(work: Promise<T>, limitMs: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const hint = "The server must allow 'wasm-unsafe-eval' in its content security policy.";
-      reject(new EdgeError(`Python did not start within ${limitMs / 1000} s.`, hint));
-    }, limitMs);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

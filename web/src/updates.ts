@@ -7,6 +7,7 @@ import { openModel } from "./model";
 import type { Report, ToKeeper } from "./offline/words";
 import { EdgeError } from "./read";
 import { scriptAddress } from "./scripts";
+import { within } from "./within";
 
 /** What a visitor may be told; `message` is whole sentences, and may be empty. */
 export interface UpdateState {
@@ -113,7 +114,8 @@ async function trial(folder: URL): Promise<string> {
       const { ready, why } = await client.ask("python", {});
       return ready || started.bundle.python === null ? "" : why;
     });
-    return await within(work, TRIAL_MS, "The new version did not answer in time.");
+    const late = new EdgeError("The new version did not answer in time.");
+    return await within(work, TRIAL_MS, late);
   } catch (error) {
     return words(error);
   } finally {
@@ -172,15 +174,8 @@ function ask(worker: ServiceWorker, message: ToKeeper): Promise<Report | null> {
     port1.onmessage = ({ data }: MessageEvent<Report | null>) => resolve(data);
   });
   worker.postMessage(message, [port2]);
-  const late = "The service worker was stopped; the next visit goes on from here.";
+  const late = new EdgeError("The service worker was stopped; the next visit goes on from here.");
   return within(answer, ANSWER_MS, late).finally(() => port1.close());
-}
-
-function within<T>(work: Promise<T>, limitMs: number, late: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new EdgeError(late)), limitMs);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
 
 /** Until the browser has nothing better to do. */

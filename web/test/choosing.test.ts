@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { contest, fastest, type Rival } from "../src/choosing/contest";
 import { Memory } from "../src/choosing/findings";
 import type { EngineChoice } from "../src/messages";
@@ -80,6 +80,39 @@ test("an engine that does not start is remembered with its reason, and the other
 
   expect(found[0]).toEqual({ choice: GPU, ratio: 0, why: "no adapter" });
   expect(fastest(found)).toEqual(TWO);
+});
+
+test("an engine that hangs, or fails while it is timed, is closed and remembered too", async () => {
+  vi.useFakeTimers();
+  const [hanging, failing] = [new Runner(steady(6)), new Runner(steady(6))];
+  hanging.answers = () => new Promise(() => {});
+  failing.time = async () => {
+    throw new Error("out of memory");
+  };
+
+  const finding = contest(new Runner(steady(10)), [GPU, TWO], async (choice) =>
+    choice === GPU ? hanging : failing,
+  );
+  await vi.advanceTimersByTimeAsync(120_000);
+  const found = await finding;
+
+  expect(found.map(({ why }) => why)).toEqual([
+    "It did not come to an end in time.",
+    "out of memory",
+  ]);
+  expect([hanging.open, failing.open]).toEqual([false, false]);
+  vi.useRealTimers();
+});
+
+test("nothing is remembered of others when the one in use fails", async () => {
+  const running = new Runner(steady(10));
+  running.answers = async () => {
+    throw new Error("closed");
+  };
+
+  await expect(contest(running, [GPU], async () => new Runner(steady(6)))).rejects.toThrow(
+    "closed",
+  );
 });
 
 beforeEach(() => localStorage.clear());

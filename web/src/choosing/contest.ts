@@ -1,6 +1,7 @@
 /** Times engines against the one in use. */
 
 import type { EngineChoice } from "../messages";
+import { within } from "../within";
 
 /** What was found out of one alternative; `ratio` of its time to the time of the one in use. */
 export interface Finding {
@@ -22,6 +23,7 @@ const GAIN = 0.85; // of the time: less of a gain is not worth another engine
 const ROUNDS = 5;
 const ROUND_MS = 100;
 const MOST_RUNS = 20; // a round
+const LIMIT_MS = 60_000; // for one alternative: an engine may hang instead of failing
 
 /** Each alternative against the one in use, one after the other. */
 export async function contest(
@@ -31,23 +33,32 @@ export async function contest(
 ): Promise<Finding[]> {
   const found: Finding[] = [];
   for (const choice of choices) {
-    let other: Rival;
+    const opening = open(choice);
+    const late = new Error("It did not come to an end in time.");
     try {
-      other = await open(choice);
+      const ratio = await within(
+        opening.then((other) => race(running, other)),
+        LIMIT_MS,
+        late,
+      );
+      found.push({ choice, ratio, why: ratio === 0 ? "It gives other answers." : "" });
     } catch (error) {
+      await running.answers(); // throws where it was the one in use that failed
       const why = error instanceof Error ? error.message : String(error);
       found.push({ choice, ratio: 0, why });
-      continue;
-    }
-    try {
-      const same = (await other.answers()) === (await running.answers());
-      const ratio = same ? await compare(running, other) : 0;
-      found.push({ choice, ratio, why: same ? "" : "It gives other answers." });
     } finally {
-      other.close();
+      opening.then(
+        (other) => other.close(),
+        () => {}, // nothing was opened
+      );
     }
   }
   return found;
+}
+
+/** Time of the other as a share of the first's; 0 where its answers are others. */
+async function race(first: Rival, other: Rival): Promise<number> {
+  return (await other.answers()) === (await first.answers()) ? compare(first, other) : 0;
 }
 
 export function fastest(found: readonly Finding[]): EngineChoice | null {

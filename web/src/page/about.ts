@@ -3,18 +3,19 @@
 import { sha256 } from "../bundle";
 import type { Started } from "../messages";
 import { engineWords } from "./benchmark";
-import { facts, make } from "./dom";
+import { button, facts, make } from "./dom";
 
 export class AboutCard {
   #list = make("dl");
   #by = "this page, until Python has started";
   #key = "";
+  readonly #kept = make("p", { className: "actions", hidden: true });
 
   constructor(
     place: HTMLElement,
     private readonly started: Started,
   ) {
-    place.append(this.#list);
+    place.append(this.#list, this.#kept);
     this.#show();
     if (started.trust.signed) void this.#nameKey();
   }
@@ -25,6 +26,12 @@ export class AboutCard {
     const after = python?.after ? `, then ${python.after}` : "";
     this.#by = byPython ? `Python ${python?.version ?? ""}${after}` : "this page";
     this.#show();
+  }
+
+  /** Something is kept for use without the host, which `remove` gives back. */
+  kept(offline: boolean, remove: () => Promise<void>): void {
+    this.#kept.hidden = !offline;
+    this.#kept.replaceChildren(button("Remove the offline copy", () => void remove()));
   }
 
   async #nameKey(): Promise<void> {

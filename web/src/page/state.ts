@@ -49,10 +49,17 @@ const OFFLINE: Readonly<Record<UpdateState["state"], string>> = {
   unavailable: "Not kept offline",
 };
 
+/** A check that came to nothing changes nothing of what is kept. */
+function titled(state: UpdateState["state"], offline: boolean): string {
+  if (state === "failed" && offline) return OFFLINE.offline;
+  if (state === "refused" && !offline) return OFFLINE.failed; // there was nothing to update
+  return OFFLINE[state];
+}
+
 export function showUpdate({ state, offline, share, message }: UpdateState): void {
   const chip = element("stage-offline");
   chip.hidden = false;
-  const title = state === "failed" && offline ? OFFLINE.offline : OFFLINE[state];
+  const title = titled(state, offline);
   chip.textContent = state === "storing" ? `${title} ${Math.floor(100 * share)} %` : title;
   chip.title = message;
   chip.className = offline ? "ready" : state === "refused" ? "failed" : "";
