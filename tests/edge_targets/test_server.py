@@ -293,7 +293,9 @@ def test_an_upload_goes_on_where_it_stopped(agent: Agent, client: Client, tmp_pa
 
 
 def test_our_own_client_uploads_in_pieces(client: Client, tmp_path: Path) -> None:
-    assert put_package(f"{client.url}/v1/package", tiny_package(tmp_path, "4", 4.0))["version"] == "4"
+    assert (
+        put_package(f"{client.url}/v1/package", tiny_package(tmp_path, "4", 4.0))["version"] == "4"
+    )
     assert answers(client.url, 4.0)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.edge_targets.tiny import wait_until
 from tests.web.conftest import running
 from tests.web.driving import BROWSERS, Launch, browsers
 from tests.web.faulty import VERSION, Host, digest_of, kept, lite, repacked, told
@@ -95,20 +96,22 @@ def test_bundles_of_one_host_do_not_mix_not_even_one_inside_the_other(
 
 
 def test_the_offline_copy_can_be_taken_away_by_hand(
-    launch: Launch, package: Path, tmp_path: Path
+    launch: Launch, bundled: Path, tmp_path: Path
 ) -> None:
+    heaps = "(async () => (await (await caches.open('sanderling snapshots')).keys()).length)()"
     browser = launch("chromium", tmp_path / "profile")
     tab = browser.tab()
-    with plain_host(lite(package, tmp_path / "site")) as address:
+    with plain_host(bundled) as address:
         tab.open(f"{address}/")
         kept(tab)
         told(tab, "Kept offline")
-        assert tab.evaluate("caches.keys()")
+        wait_until(lambda: tab.evaluate(heaps) == 1)
 
         tab.evaluate("document.querySelector('#about button').click()")
 
         assert "the next visit keeps one again" in told(tab, "Not kept offline")
-        assert tab.evaluate("caches.keys()") == []
+        assert tab.evaluate("caches.keys()") == ["sanderling snapshots"]
+        assert tab.evaluate(heaps) == 0
         assert tab.evaluate("document.querySelector('#about button')?.checkVisibility()") is False
     browser.close()
 

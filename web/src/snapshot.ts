@@ -8,8 +8,17 @@
 import { sha256 } from "./bundle";
 
 const KEPT = "sanderling snapshots";
+const FOLDER = ".snapshot/";
 const MOST = 2; // of one origin: a heap has some 20 MB
 const DIGEST = "x-sha256";
+
+/** Removes the heaps of the bundles in that folder. */
+export async function removeSnapshots(base: URL): Promise<void> {
+  const cache = await caches.open(KEPT);
+  for (const { url } of await cache.keys()) {
+    if (url.startsWith(new URL(FOLDER, base).href)) await cache.delete(url);
+  }
+}
 
 export class SnapshotStore {
   readonly #address: URL;
@@ -17,7 +26,7 @@ export class SnapshotStore {
 
   /** `content` is what the heap was made from, in letters that an address can have. */
   constructor(base: URL, content: string) {
-    this.#address = new URL(`.snapshot/${content}`, base);
+    this.#address = new URL(FOLDER + content, base);
     this.#trying = new URL(`${this.#address.href}.trying`);
   }
 

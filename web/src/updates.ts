@@ -7,6 +7,7 @@ import { openModel } from "./model";
 import type { Report, ToKeeper } from "./offline/words";
 import { EdgeError } from "./read";
 import { scriptAddress } from "./scripts";
+import { removeSnapshots } from "./snapshot";
 import { within } from "./within";
 
 /** What a visitor may be told; `message` is whole sentences, and may be empty. */
@@ -55,6 +56,7 @@ export async function keepOffline(
 
 /** Give back what this folder has stored in the browser; the next visit begins anew. */
 export async function forget(base: URL): Promise<void> {
+  await removeSnapshots(base);
   const registration = await navigator.serviceWorker?.getRegistration(base);
   if (!registration?.active) return;
   await ask(registration.active, { kind: "forget" });
