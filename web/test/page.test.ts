@@ -387,6 +387,16 @@ describe("what is told of updates", () => {
     showUpdate(state({ state: "refused", message: "Signed by a stranger." }));
     expect(notice()?.textContent).toBe("Signed by a stranger.");
     expect(notice()?.hidden).toBe(false);
+    expect(chip()?.textContent).toBe("Update refused");
+  });
+
+  test("at a first visit there is nothing that an update could have been of", () => {
+    showUpdate(state({ state: "refused", offline: false, message: "Not whole." }));
+
+    expect([chip()?.textContent, notice()?.textContent]).toEqual([
+      "Not kept offline",
+      "Not whole.",
+    ]);
   });
 });
 
