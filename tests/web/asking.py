@@ -105,7 +105,7 @@ def visitors(web: Path, serving: Callable[..., str], folder: Path) -> Iterator[V
     def site(kind: str) -> tuple[str, Manifest, Runner]:
         if kind not in made:
             place, key = folder / kind, packages.KEY
-            place.mkdir()
+            place.mkdir(exist_ok=True)  # a kind whose data is missing is asked for again
             path = kinds.package(kind, place)
             bundle(path, place / "site", key, [key.public], Options(lite=True), web=web)
             manifest = unpack(path, place / "unpacked", [key.public])

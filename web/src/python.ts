@@ -145,6 +145,7 @@ async function quickest(
   if (heap) {
     try {
       const pyodide = await loadPyodide({ ...plain, _loadSnapshot: heap });
+      letGo(pyodide);
       // two visits must not draw the same random numbers
       pyodide.runPython("import random; random.seed()");
       await store.worked();
@@ -157,6 +158,12 @@ async function quickest(
   guarded(() => pyodide.runPython(IMPORT));
   keep(pyodide, store);
   return pyodide;
+}
+
+/** Pyodide keeps what it was started with: the heap once more, some 20 MB for as long as it runs. */
+function letGo(pyodide: PyodideInterface): void {
+  const { config } = (pyodide as unknown as { _api: { config: { _loadSnapshot?: unknown } } })._api;
+  delete config._loadSnapshot;
 }
 
 /** Copied now, while it has seen nothing of the visitor's; stored when there is time. */

@@ -39,8 +39,7 @@ export function outboxOf(base: URL, collector: Collector): Outbox {
 export class Outbox {
   #store: Promise<OutboxStore> | null = null;
   #changes: Promise<unknown> = Promise.resolve(); // of the store, one after the other
-  #round: Promise<unknown> = Promise.resolve(); // of flushing, one after the other
-  #next: Promise<Flushed> | null = null;
+  #flushing: Promise<Flushed> | null = null;
   #stop = new AbortController();
   #dropped = 0; // records that gave way since the last one that tells of it
   readonly #refused = new Set<string>(); // by a collector that could not read them; until reload
@@ -62,18 +61,12 @@ export class Outbox {
     });
   }
 
-  /**
-   * Send what waits. A round under way may have looked into the store before the last record came:
-   * all who call meanwhile share the one that follows it.
-   */
+  /** Send what waits. Two calls at once share one round, so that nothing goes out twice. */
   flush(): Promise<Flushed> {
-    this.#next ??= this.#round.then(() => {
-      this.#next = null;
-      const round = this.#flush();
-      this.#round = round.catch(() => {});
-      return round;
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = null;
     });
-    return this.#next;
+    return this.#flushing;
   }
 
   /** Forget all that waits, and break off what is under way. */
@@ -95,20 +88,24 @@ export class Outbox {
     const store = await this.#opened();
     await this.#changes; // a visitor's no that came before is through
     const { signal } = this.#stop;
-    let sent = 0;
-    let why = "";
-    if (performance.now() >= this.#notBefore) {
-      await alone(this.name, async () => {
-        try {
-          for await (const taken of this.#messages(store, signal)) sent += taken;
-        } catch (error) {
-          if (signal.aborted) return;
-          this.#later(error);
-          if (error instanceof Refusal) why = error.why;
-        }
-      });
-    }
-    const left = await store.count();
+    let [sent, left, why, through] = [0, 0, "", false];
+    do {
+      through = false;
+      if (performance.now() >= this.#notBefore) {
+        await alone(this.name, async () => {
+          try {
+            for await (const taken of this.#messages(store, signal)) sent += taken;
+            through = true;
+          } catch (error) {
+            if (signal.aborted) return;
+            this.#later(error);
+            if (error instanceof Refusal) why = error.why;
+          }
+        });
+      }
+      left = await store.count();
+      // a record may have come after the last look, and its own flush shares this round
+    } while (through && left > this.#refused.size);
     return why ? { sent, left, why } : { sent, left };
   }
 
