@@ -1,4 +1,4 @@
-"""Issue 6's figures of the browser bundle, in Chromium, beside what others' pages need.
+"""Figures of the browser bundle, in Chromium, beside what others' pages need.
 
     python benchmarks/bench_browser.py [--rounds 5] [--only PART]
 

@@ -53,7 +53,11 @@ type Nothing = Record<string, never>;
 
 /** Each request is answered by its result, under the same number. */
 export interface Requests {
-  start: { words: { base: string; engine: EngineChoice | null }; result: Started };
+  /** `python`: it will be asked for, so that its files can be on their way. */
+  start: {
+    words: { base: string; engine: EngineChoice | null; python?: boolean };
+    result: Started;
+  };
   /** Settles when Python answers, or never will: `why` says so, also for bundles without it. */
   python: { words: Nothing; result: { ready: boolean; why: string } };
   predict: { words: { inputs: Tensors; count: boolean }; result: Prediction };

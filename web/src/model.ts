@@ -60,7 +60,8 @@ export async function openModel(base: URL, options: Opening = {}): Promise<Opene
   const aborted = () => client.close();
   options.signal?.addEventListener("abort", aborted, { once: true });
   try {
-    const started = await client.ask("start", { base: base.href, engine: options.engine ?? null });
+    const { engine = null } = options;
+    const started = await client.ask("start", { base: base.href, engine, python: true });
     return new OpenedModel(client, started, base);
   } catch (error) {
     client.close();

@@ -141,10 +141,11 @@ async function quickest(
   plain: ReturnType<typeof options>,
   store: SnapshotStore,
 ): Promise<PyodideInterface> {
-  const heap = await store.open();
-  if (heap) {
+  const read = await store.find();
+  if (read) {
     try {
-      const pyodide = await loadPyodide({ ...plain, _loadSnapshot: heap });
+      // it is read while Pyodide's own program is loaded
+      const pyodide = await loadPyodide({ ...plain, _loadSnapshot: read() });
       letGo(pyodide);
       // two visits must not draw the same random numbers
       pyodide.runPython("import random; random.seed()");

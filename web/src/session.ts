@@ -32,6 +32,8 @@ interface Counted {
 }
 
 const NOTHING: Flushed = { sent: 0, left: 0 };
+const LIBRARY = "python/stdlib.zip";
+const BINARIES = ["python/pyodide.asm.wasm", LIBRARY];
 
 export class Session {
   readonly #outbox: Outbox;
@@ -51,7 +53,11 @@ export class Session {
   }
 
   /** From here on the worker's own `fetch` compares every file of the bundle with its hash. */
-  static async start(base: URL, choice: EngineChoice | null): Promise<[Session, Started]> {
+  static async start(
+    base: URL,
+    choice: EngineChoice | null,
+    python = false,
+  ): Promise<[Session, Started]> {
     const fetcher = new Fetcher(base, fetch.bind(self));
     const [bytes, proof] = await Promise.all([
       fetcher.bytes("bundle.json"),
@@ -68,7 +74,9 @@ export class Session {
       if (!isFormat(manifest.format) || ENGINES[manifest.format] !== index.engine) {
         throw new EdgeError(`No engine here runs ${manifest.format}.`, "Make the bundle again.");
       }
-      const engine = await (await loading)(model, manifest.signature);
+      const make = await loading;
+      if (python && index.python) fetcher.ahead(...BINARIES); // the network has nothing else to do
+      const engine = await make(model, manifest.signature);
       const difference = largestDifference(await engine.run(golden.inputs), golden.outputs);
       if (!(difference <= manifest.tolerance)) {
         throw new EdgeError(
@@ -105,15 +113,14 @@ export class Session {
   async #startPython(): Promise<Python> {
     const { bundle, manifest } = this.started;
     if (!bundle.python) throw new EdgeError("This bundle has no Python in it.");
-    const library = "python/stdlib.zip";
     const scripts = ["python.js", "pyodide.mjs", "pyodide.asm.mjs"].map((name) => `python/${name}`);
-    const binaries = this.fetcher.ahead("python/pyodide.asm.wasm", library);
+    const binaries = this.fetcher.ahead(...BINARIES);
     const [{ Python }] = await Promise.all([import("./python"), this.fetcher.compare(...scripts)]);
     const starting = Python.start({
       ...this.packed,
       base: this.base,
       facts: bundle.python,
-      library: bundle.files.get(library)?.sha256 ?? "",
+      library: bundle.files.get(LIBRARY)?.sha256 ?? "",
       signature: manifest.signature,
     });
     // Pyodide waits for ever for a file that was refused

@@ -12,6 +12,8 @@ const FOLDER = ".snapshot/";
 const MOST = 2; // of one origin: a heap has some 20 MB
 const DIGEST = "x-sha256";
 
+type Heap = Uint8Array<ArrayBuffer>;
+
 /** Removes the heaps of the bundles in that folder. */
 export async function removeSnapshots(base: URL): Promise<void> {
   const cache = await caches.open(KEPT);
@@ -30,27 +32,29 @@ export class SnapshotStore {
     this.#trying = new URL(`${this.#address.href}.trying`);
   }
 
-  /** The heap of an earlier visit, when there is one and it is whole. */
-  async open(): Promise<Uint8Array<ArrayBuffer> | null> {
+  /** How to read the heap of an earlier visit, when there is one; it rejects when it is not whole. */
+  async find(): Promise<(() => Promise<Heap>) | null> {
     try {
       const cache = await caches.open(KEPT);
-      const kept = await cache.match(this.#address);
-      if (!kept) return null;
-      const died = await cache.match(this.#trying);
-      const heap = new Uint8Array(await kept.arrayBuffer());
-      const digest = await sha256(heap);
-      if (died || digest === "" || digest !== kept.headers.get(DIGEST)) {
-        await this.remove();
-        return null;
-      }
-      await cache.put(this.#trying, new Response(""));
-      return heap;
+      const [kept, died] = await Promise.all(
+        [this.#address, this.#trying].map((a) => cache.match(a)),
+      );
+      if (died) await this.remove();
+      return kept && !died ? () => this.#read(cache, kept) : null;
     } catch {
       return null; // storage is denied, or full of holes
     }
   }
 
-  /** The heap that `open` gave is in use. */
+  async #read(cache: Cache, kept: Response): Promise<Heap> {
+    const heap = new Uint8Array(await kept.arrayBuffer());
+    const digest = await sha256(heap);
+    if (digest === "" || digest !== kept.headers.get(DIGEST)) throw new Error("not whole");
+    await cache.put(this.#trying, new Response(""));
+    return heap;
+  }
+
+  /** The heap that was read is in use. */
   async worked(): Promise<void> {
     await this.#quietly(async (cache) => {
       await cache.delete(this.#trying);
@@ -64,7 +68,7 @@ export class SnapshotStore {
     });
   }
 
-  async put(heap: Uint8Array<ArrayBuffer>): Promise<void> {
+  async put(heap: Heap): Promise<void> {
     await this.#quietly(async (cache) => {
       const digest = await sha256(heap);
       if (digest === "") return; // nothing could tell later whether it is whole

@@ -28,8 +28,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
 async function begin(message: ToWorker): Promise<{ result: unknown }> {
   if (message.kind === "start") {
     began = performance.now();
-    const { base, engine } = message.words;
-    const [opened, facts] = await Session.start(new URL(base), engine);
+    const { base, engine, python } = message.words;
+    const [opened, facts] = await Session.start(new URL(base), engine, python);
     session = opened;
     report("engine", began);
     return { result: facts };
