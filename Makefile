@@ -1,5 +1,6 @@
 # Every target first makes what it needs (.ci/setup): .venv, system packages, the web build.
-# PYTHON=… names another interpreter, APT=no leaves system packages alone.
+# PYTHON=… names another interpreter, APT=no leaves system packages alone, WORKERS=… the processes
+# of the tests.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -11,6 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 BIN := .venv/bin
+WORKERS := 2
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
 # The build renames its finished folder into place, so this file never stands for half a build.
@@ -42,9 +44,9 @@ demo: web ## Run the whole line on real data, into demo/
 	@.ci/setup system browser
 	@PATH='$(YOUR_PATH)' $(BIN)/sanderling demo  # its last lines are commands for you to type
 
-test: web ## Run all tests
+test: web ## Run all tests, in WORKERS (2) processes
 	@.ci/setup system browser firefox window emulator
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-powercut: setup ## Cut a machine's power CUTS times (200), start it from cards
 	@.ci/setup system emulator
