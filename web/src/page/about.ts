@@ -9,13 +9,14 @@ export class AboutCard {
   #list = make("dl");
   #by = "this page, until Python has started";
   #key = "";
-  readonly #kept = make("p", { className: "actions", hidden: true });
+  readonly #kept = make("span", { className: "actions", hidden: true });
 
   constructor(
     place: HTMLElement,
     private readonly started: Started,
   ) {
-    place.append(this.#list, this.#kept);
+    place.querySelector(".title")?.append(this.#kept);
+    place.append(this.#list);
     this.#show();
     if (started.trust.signed) void this.#nameKey();
   }
