@@ -144,8 +144,9 @@ async function quickest(
   const read = await store.find();
   if (read) {
     try {
-      // it is read while Pyodide's own program is loaded
-      const pyodide = await loadPyodide({ ...plain, _loadSnapshot: read() });
+      const heap = read(); // while Pyodide's own program is loaded
+      heap.catch(() => {}); // told where it is awaited
+      const pyodide = await loadPyodide({ ...plain, _loadSnapshot: heap });
       letGo(pyodide);
       // two visits must not draw the same random numbers
       pyodide.runPython("import random; random.seed()");

@@ -70,17 +70,17 @@ class OrtEngine implements Engine {
 function toOrt(ort: Library, { data, shape }: Tensor, dtype: string): Ort.Tensor {
   switch (dtype) {
     case "float32":
-      return new ort.Tensor("float32", Float32Array.from(data), shape);
+      return new ort.Tensor("float32", new Float32Array(data), shape);
     case "float64":
-      return new ort.Tensor("float64", Float64Array.from(data), shape);
+      return new ort.Tensor("float64", new Float64Array(data), shape);
     case "int32":
-      return new ort.Tensor("int32", Int32Array.from(data), shape);
+      return new ort.Tensor("int32", new Int32Array(data), shape);
     case "int64":
       return new ort.Tensor("int64", BigInt64Array.from(Array.from(data), toBigInt), shape);
     case "uint8":
-      return new ort.Tensor("uint8", Uint8Array.from(data), shape);
+      return new ort.Tensor("uint8", new Uint8Array(data), shape);
     case "int8":
-      return new ort.Tensor("int8", Int8Array.from(data), shape);
+      return new ort.Tensor("int8", new Int8Array(data), shape);
     case "bool":
       return new ort.Tensor("bool", Uint8Array.from(data, Number), shape);
     default:
