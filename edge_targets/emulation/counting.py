@@ -2,10 +2,9 @@
 
 The board's own runtime runs under QEMU's user emulation of its core, and a plugin (insncount.c)
 counts what is executed between two marks. Nothing is timed, so the machine and its load do not
-matter: the same model, core and runtime give the same numbers, but for 0.02 % in one file of
-fifty. What a processor makes of an instruction is not modelled, nor are caches, nor more than one
-thread. Cores with the same instructions (Cortex-A53 and A72) count alike in ONNX Runtime; LiteRT
-chooses by the core.
+matter: the same model, core and runtime give the same numbers. What a processor makes of an
+instruction is not modelled, nor are caches, nor more than one thread. Cores with the same
+instructions (Cortex-A53 and A72) count alike in ONNX Runtime; LiteRT chooses by the core.
 """
 
 import hashlib
@@ -35,6 +34,7 @@ RUNS = 5  # of the whole program, at most: one prediction in fifty is disturbed,
 # of addresses that are the program's alone, 64 GiB: QEMU chooses among them alike in every run,
 # whatever the kernel makes of QEMU's own (address space layout randomization)
 MEMORY = "0x1000000000"
+UNSEEN = ("-U", "LD_PRELOAD")  # what is preloaded into QEMU is none of the program's
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,12 @@ def count(
         work = Path(name)
         (work / "model").symlink_to(model.resolve())
         lines = work / "counts"
-        options = ["-seed", "1", "-R", MEMORY, "-plugin", f"{plugin},out={lines}"]
+        options = ["-seed", "1", "-R", MEMORY, "-plugin", f"{plugin},out={lines}", *UNSEEN]
         # names are relative: the program sees where it is, and longer words take longer
         words = python(board, [guest.__file__, format_name, "model"], [site], cpu, {}, options)
         runs: list[list[Instructions]] = []
         while len(runs) < RUNS and len(agreed(runs)) < guest.RUNS:
-            runtime = run(words, work, model.name)
+            runtime = run(words, work, plugin, model.name)
             runs.append(counted(lines, cpu, runtime))
         found = min(agreed(runs) or runs[-1], key=lambda one: one.total)
     with storing(answer):
@@ -157,7 +157,7 @@ def read(answer: Path) -> Instructions | None:
         return None
 
 
-def run(words: Sequence[str], folder: Path, name: str) -> str:
+def run(words: Sequence[str], folder: Path, plugin: Path, name: str) -> str:
     """Predict under the emulator, which writes the counts; the runtime's name and version."""
     emulator, *rest = words
     try:
@@ -168,7 +168,8 @@ def run(words: Sequence[str], folder: Path, name: str) -> str:
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
-            env={"LANG": "C.UTF-8"},  # ours would lie in the program's memory
+            # ours would lie in the program's memory
+            env={"LANG": "C.UTF-8", "LD_PRELOAD": str(plugin)},
             check=False,
         )
     except subprocess.TimeoutExpired as error:

@@ -8,16 +8,12 @@ import gc
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 MARK = -424242  # the same as in insncount.c
 WARM_UP = 8  # predictions: memory is laid out, weights are packed
 RUNS = 8  # counted; a thread of the runtime that wakes meanwhile is not in all of them
-# ONNX Runtime takes stock in the first prediction after a session is two seconds old, and what it
-# writes down then makes the later ones a little dearer: it does so in the first one of all
-SETTLED_S = 3
 
 
 def main(format_name: str, path: str) -> None:
@@ -53,7 +49,6 @@ def onnx(path: str) -> tuple[Callable[[], Any], str]:
         for given in session.get_inputs()
     }
     outputs = [made.name for made in session.get_outputs()]
-    time.sleep(SETTLED_S)
     return lambda: session.run(outputs, feeds), f"onnxruntime {onnxruntime.__version__}"
 
 

@@ -8,6 +8,11 @@
  * The marks are calls of lseek with a descriptor that nobody has: lseek(MARK, 1, 0) begins,
  * lseek(MARK, 2, 0) ends and writes one line of counts. Both fail, and change nothing.
  *
+ * The program's time of day stands nearly still. ONNX Runtime takes stock whenever two seconds have
+ * passed, in the midst of a prediction, and the next ones then cost a little more: on a busy machine
+ * others than on a quiet one. For that the library is also preloaded into QEMU, which asks the C
+ * library for the time.
+ *
  * Kinds are told apart by the encoding (Arm Architecture Reference Manual DDI 0487, chapter C4).
  */
 #include <stdbool.h>
@@ -15,6 +20,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #define MARK (-424242)
 #define LSEEK 62 /* on arm64 */
@@ -47,6 +55,18 @@ static const char *const names[KINDS] = {
 };
 static uint64_t counts[KINDS], begun[KINDS];
 static FILE *out;
+
+/* Each look at it is a microsecond later: a program that waits for it to pass comes to an end. */
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static _Atomic long looks;
+    if (clock != CLOCK_REALTIME)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    long passed = ++looks;
+    now->tv_sec = 1700000000 + passed / 1000000;
+    now->tv_nsec = passed % 1000000 * 1000;
+    return 0;
+}
 
 static bool is(uint32_t word, uint32_t mask, uint32_t value) { return (word & mask) == value; }
 

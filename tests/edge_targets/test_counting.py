@@ -3,6 +3,7 @@
 The board's Debian packages and wheels are fetched once and kept in the user's cache.
 """
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -13,8 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_targets.emulation import counting
 from edge_targets.emulation.counting import Instructions, compiled, count, missing
+from edge_targets.emulation.sysroot import sysroot
+from edge_targets.emulation.userland import python
 from edge_targets.places.known_good import ARM64
 from edge_targets.runtime.errors import DeviceError, IntegrityError, UnsupportedError
+from edge_targets.runtime.events import QUIET
 
 NEEDED = ARM64.requirements("numpy", "onnxruntime")
 
@@ -68,6 +72,27 @@ def test_the_same_again_is_the_same_to_the_last_instruction(
     assert count(elsewhere, "onnx", "cortex-a72", NEEDED, ARM64.platforms) == again
     assert first.runtime == f"onnxruntime {ARM64.pins['onnxruntime']}"
     assert first.total == sum(first.kinds.values())
+
+
+def test_what_a_program_does_as_time_goes_by_it_does_not_do_here(tmp_path: Path) -> None:
+    if lacking := missing():
+        pytest.skip(f"nothing to count with: this machine lacks {', '.join(lacking)}")
+    try:
+        board = sysroot("bookworm", QUIET)
+    except DeviceError as error:
+        pytest.skip(f"no packages of the board: {error}")
+    plugin = compiled(tmp_path)
+    waits = (
+        "import json, os, time; then = time.time(); time.sleep(1.5);"
+        "print(json.dumps({'runtime': [time.time() - then, 'LD_PRELOAD' in os.environ]}))"
+    )
+    options = ["-plugin", f"{plugin},out={tmp_path / 'counts'}", *counting.UNSEEN]
+    words = python(board, ["-c", waits], options=options)
+
+    passed, preloaded = json.loads(counting.run(words, tmp_path, plugin, "waits").lower())
+
+    assert 0 < passed < 0.01
+    assert not preloaded
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
