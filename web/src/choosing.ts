@@ -51,7 +51,9 @@ export async function findFastest(running: OpenedModel, base: URL): Promise<Find
     if (choices.length === 0) return null;
     // where nothing can be kept, timing would only cost power
     if (!memory.write({ digest, chosen: null, found: [], begun: begun + 1 })) return null;
-    const found = await contest(rivalOf(running), choices, (choice) => engineAlone(base, choice));
+    const found = await contest(rivalOf(running), choices, (choice, over) =>
+      engineAlone(base, choice, over),
+    );
     if (!(await quiet.holds())) return null; // browsers slow hidden pages down
     const findings = { digest, chosen: fastest(found), found, begun: 0 };
     memory.write(findings);
@@ -68,14 +70,10 @@ function memoryOf(base: URL): Memory {
 }
 
 /** Without Python, which takes no part. */
-async function engineAlone(base: URL, engine: EngineChoice): Promise<Rival> {
+async function engineAlone(base: URL, engine: EngineChoice, over: AbortSignal): Promise<Rival> {
   const client = new Client(startWorker(base), () => {});
-  try {
-    return rivalOf({ client, started: await client.ask("start", { base: base.href, engine }) });
-  } catch (error) {
-    client.close();
-    throw error;
-  }
+  over.addEventListener("abort", () => client.close());
+  return rivalOf({ client, started: await client.ask("start", { base: base.href, engine }) });
 }
 
 function rivalOf({ client, started }: Pick<OpenedModel, "client" | "started">): Rival {
@@ -87,7 +85,6 @@ function rivalOf({ client, started }: Pick<OpenedModel, "client" | "started">): 
       const all = named(started.manifest, outputs); // by the page for both: one has no Python
       return JSON.stringify(all.map(({ label, abstained }) => [label, abstained]));
     },
-    close: () => client.close(),
   };
 }
 

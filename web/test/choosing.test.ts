@@ -7,7 +7,6 @@ const TWO: EngineChoice = { accelerator: "wasm", threads: 2 };
 const GPU: EngineChoice = { accelerator: "webgpu", threads: 1 };
 
 class Runner implements Rival {
-  open = true;
   #runs = 0;
 
   constructor(
@@ -22,10 +21,6 @@ class Runner implements Rival {
   async answers() {
     return this.labels;
   }
-
-  close() {
-    this.open = false;
-  }
 }
 
 const steady = (ms: number) => () => ms;
@@ -36,7 +31,10 @@ test("the fastest of those that answer the same is chosen", async () => {
     [GPU, new Runner(steady(4))],
   ]);
 
-  const found = await contest(new Runner(steady(10)), [TWO, GPU], async (choice) => {
+  const signals: AbortSignal[] = [];
+
+  const found = await contest(new Runner(steady(10)), [TWO, GPU], async (choice, over) => {
+    signals.push(over);
     const rival = rivals.get(choice);
     if (!rival) throw new Error("no such engine");
     return rival;
@@ -44,7 +42,7 @@ test("the fastest of those that answer the same is chosen", async () => {
 
   expect(found.map(({ ratio }) => ratio)).toEqual([0.7, 0.4]);
   expect(fastest(found)).toEqual(GPU);
-  expect([...rivals.values()].map(({ open }) => open)).toEqual([false, false]);
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
 });
 
 test("another label is another model, however fast", async () => {
@@ -82,17 +80,18 @@ test("an engine that does not start is remembered with its reason, and the other
   expect(fastest(found)).toEqual(TWO);
 });
 
-test("an engine that hangs, or fails while it is timed, is closed and remembered too", async () => {
+test("an engine that hangs, or fails while it is timed, is ended and remembered too", async () => {
   vi.useFakeTimers();
-  const [hanging, failing] = [new Runner(steady(6)), new Runner(steady(6))];
-  hanging.answers = () => new Promise(() => {});
+  const failing = new Runner(steady(6));
   failing.time = async () => {
     throw new Error("out of memory");
   };
+  const signals: AbortSignal[] = [];
 
-  const finding = contest(new Runner(steady(10)), [GPU, TWO], async (choice) =>
-    choice === GPU ? hanging : failing,
-  );
+  const finding = contest(new Runner(steady(10)), [GPU, TWO], (choice, over) => {
+    signals.push(over);
+    return choice === GPU ? new Promise(() => {}) : Promise.resolve(failing);
+  });
   await vi.advanceTimersByTimeAsync(120_000);
   const found = await finding;
 
@@ -100,7 +99,7 @@ test("an engine that hangs, or fails while it is timed, is closed and remembered
     "It did not come to an end in time.",
     "out of memory",
   ]);
-  expect([hanging.open, failing.open]).toEqual([false, false]);
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
   vi.useRealTimers();
 });
 

@@ -16,7 +16,6 @@ export interface Rival {
   time(runs: number): Promise<readonly number[]>;
   /** The labels of the golden inputs, or its values where it has none. */
   answers(): Promise<string>;
-  close(): void;
 }
 
 const GAIN = 0.85; // of the time: less of a gain is not worth another engine
@@ -25,32 +24,26 @@ const ROUND_MS = 100;
 const MOST_RUNS = 20; // a round
 const LIMIT_MS = 60_000; // for one alternative: an engine may hang instead of failing
 
-/** Each alternative against the one in use, one after the other. */
+/** Each alternative against the one in use, one after the other; `over` says when it is no more needed. */
 export async function contest(
   running: Rival,
   choices: readonly EngineChoice[],
-  open: (choice: EngineChoice) => Promise<Rival>,
+  open: (choice: EngineChoice, over: AbortSignal) => Promise<Rival>,
 ): Promise<Finding[]> {
   const found: Finding[] = [];
   for (const choice of choices) {
-    const opening = open(choice);
+    const stop = new AbortController();
+    const racing = open(choice, stop.signal).then((other) => race(running, other));
     const late = new Error("It did not come to an end in time.");
     try {
-      const ratio = await within(
-        opening.then((other) => race(running, other)),
-        LIMIT_MS,
-        late,
-      );
+      const ratio = await within(racing, LIMIT_MS, late);
       found.push({ choice, ratio, why: ratio === 0 ? "It gives other answers." : "" });
     } catch (error) {
       await running.answers(); // throws where it was the one in use that failed
       const why = error instanceof Error ? error.message : String(error);
       found.push({ choice, ratio: 0, why });
     } finally {
-      opening.then(
-        (other) => other.close(),
-        () => {}, // nothing was opened
-      );
+      stop.abort(); // also one that hangs in its start
     }
   }
   return found;
