@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from edge_targets.runtime.events import QUIET, Event, Job
 from toolkit.data import Dataset
@@ -16,6 +17,9 @@ from toolkit.training import Settings, fit
 from toolkit.workspace import Workspace
 
 WriteTable = Callable[..., Path]
+
+settings.register_profile("any machine", deadline=None)  # a slow one is no fault
+settings.load_profile("any machine")
 
 
 @pytest.fixture

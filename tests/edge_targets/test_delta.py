@@ -160,7 +160,7 @@ def test_two_makers_give_the_same_bytes(tmp_path: Path, weights: dict[str, np.nd
     assert (tmp_path / "delta").read_bytes() == first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400), st.binary(max_size=400), st.integers(0, 400), st.integers(0, 400))
 def test_any_file_leads_to_any_other(
     tmp_path_factory: pytest.TempPathFactory, before: bytes, piece: bytes, at: int, skip: int
@@ -176,7 +176,7 @@ def test_any_file_leads_to_any_other(
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), unique=True, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(NAMES, NAMES, st.lists(st.sampled_from([b"", b"xy" * 99, b"xyz" * 66, b"q"]), min_size=10))
 def test_members_may_come_go_and_change_places(
     tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str], data: list[bytes]
@@ -190,7 +190,7 @@ def test_members_may_come_go_and_change_places(
     assert back(folder, before, after) == after
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from([1, 2, 4, 8]),
     st.sampled_from([patch.XOR, patch.SUBTRACT]),
@@ -340,7 +340,7 @@ def test_the_tensors_of_a_tflite_file_are_found() -> None:
         assert one.width == array.itemsize
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_model_has_fewer_tensors_and_ends_no_reader(data: st.DataObject) -> None:
     good = onnx_model()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_targets.agent.server import Server
@@ -43,7 +43,6 @@ def test_thousands_of_bad_ideas_are_answered_or_hung_up_on(server: Server) -> No
     assert server.slow == 0
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_no_bytes_around_a_request_break_the_next(
     server: Server, before: bytes, after: bytes

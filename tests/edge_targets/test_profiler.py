@@ -77,7 +77,7 @@ def profile(model: Signature, values: Arrays, edges: int) -> Profile:
     return Profile(0, sketches)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     width=st.integers(1, 5),

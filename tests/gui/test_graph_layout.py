@@ -21,7 +21,7 @@ def graphs(draw: st.DrawFn) -> tuple[int, list[Edge]]:
 
 
 @given(graphs())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_boxes_overlap_and_every_line_goes_down(graph: tuple[int, list[Edge]]) -> None:
     count, edges = graph
     sizes = [BOX if number % 3 else (40.0, 20.0) for number in range(count)]
@@ -41,7 +41,7 @@ def test_no_boxes_overlap_and_every_line_goes_down(graph: tuple[int, list[Edge]]
 
 
 @given(graphs())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_box_lies_below_all_that_it_reads(graph: tuple[int, list[Edge]]) -> None:
     count, edges = graph
 

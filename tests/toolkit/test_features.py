@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -130,7 +130,6 @@ def test_a_constant_column_is_not_blown_up(value: float, count: int) -> None:
     assert abs(applied((step,), inputs)).max() <= abs(value) * 1e-6
 
 
-@settings(deadline=None)
 @given(
     values=hnp.arrays(
         np.float32, st.tuples(st.integers(1, 40), st.just(1)), elements=st.floats(width=32)

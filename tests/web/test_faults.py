@@ -255,7 +255,7 @@ def test_a_tampered_file_that_the_model_does_not_need_is_named_and_not_kept(
     change(site / path)
     with running(bundle_app(site)) as address:
         chromium_tab.open(f"{address}/")
-        words = told(chromium_tab, "Update refused")
+        words = told(chromium_tab, "Not kept offline")
 
         assert words.startswith(f"{path} is not the file that was bundled")
         assert chromium_tab.evaluate(KEPT)["active"] == ""

@@ -180,7 +180,7 @@ def by_hand(boxes: Array, values: Array, step: NonMaxSuppression) -> list[tuple[
     return sorted(found, key=lambda each: -each[0])[: step.most]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), most=st.sampled_from([1, 3, 40]), least=st.floats(0, 0.9))
 def test_boxes_that_are_kept_are_those_of_the_greedy_way(
     seed: int, most: int, least: float

@@ -388,7 +388,7 @@ def test_what_holds_no_sounds_is_refused(tmp_path: Path, name: str) -> None:
     assert str(tmp_path / name) in str(refused(tmp_path / name))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(place=st.integers(0, 60), value=st.integers(0, 255), length=st.integers(0, 400))
 def test_any_damage_gives_a_sound_or_two_clear_lines(
     tmp_path_factory: pytest.TempPathFactory, place: int, value: int, length: int

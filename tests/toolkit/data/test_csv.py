@@ -414,7 +414,7 @@ def test_what_no_source_reads_is_refused(location: str) -> None:
     assert caught.value.hint
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.sampled_from('01.,\n"abé; \t-e'), max_size=80) | st.text(max_size=40))
 def test_any_text_gives_items_or_two_clear_lines(tmp_path: Path, text: str) -> None:
     file = tmp_path / "any.csv"

@@ -197,7 +197,7 @@ def test_a_picture_is_turned_as_the_camera_was_held(
     assert [side for side, values in sides.items() if values.min() > 200] == [white]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     damage=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=3),
     form=st.sampled_from(["JPEG", "WEBP"]),
@@ -248,7 +248,7 @@ def test_a_program_for_a_printer_is_not_run_whatever_it_is_called(folder: Path) 
     assert "cannot identify" in str(refused(folder))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(place=st.integers(0, 90), value=st.integers(0, 255), length=st.integers(8, 200))
 def test_any_damage_gives_a_picture_or_two_clear_lines(
     tmp_path_factory: pytest.TempPathFactory, place: int, value: int, length: int

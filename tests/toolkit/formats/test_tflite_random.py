@@ -21,7 +21,7 @@ def test_random_graphs_agree_or_are_refused(run_onnx: Callable[..., Any]) -> Non
     outcomes: Counter[str] = Counter()
 
     @settings(
-        max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
+        max_examples=EXAMPLES, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(graphs())

@@ -307,9 +307,7 @@ def test_a_folder_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> No
     assert isinstance(refused(tmp_path / "none.onnx"), DataError)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     head=st.sampled_from([b"", b"\x08\x0a\x3a", b"\x08\x08\x12", b"\x08\x0a\x42"]),
     rest=st.binary(max_size=200),
@@ -321,9 +319,7 @@ def test_any_bytes_give_two_clear_lines(tmp_path: Path, head: bytes, rest: bytes
     refused(file)
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3))
 def test_any_damage_gives_a_model_or_two_clear_lines(
     save: Save, changes: list[tuple[int, int]]

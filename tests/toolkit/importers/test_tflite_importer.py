@@ -291,9 +291,7 @@ def test_rows_that_hold_the_batch_are_items_when_they_come_out(tmp_path: Path) -
 
 
 @given(cut=st.integers(0, 3000))
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 def test_a_file_that_is_cut_off_is_damaged(cut: int, tmp_path: Path) -> None:
     data = file_of(branches)
 
@@ -309,9 +307,7 @@ def test_a_file_that_is_cut_off_is_damaged(cut: int, tmp_path: Path) -> None:
     other=st.integers(8, 3000),
     word=st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 1000]),
 )
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_damage_is_answered_or_harmless(
     place: int, value: int, other: int, word: int, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_targets.runtime.errors import UnsupportedError
@@ -30,7 +30,6 @@ def accuracy(model: Model, data: Dataset) -> float:
     st.lists(st.floats(-9, 9, width=32).map(lambda value: round(value, 3)), max_size=60),
     st.integers(2, 9),
 )
-@settings(deadline=None)
 def test_there_are_no_more_values_than_clusters_and_zeros_and_order_stay(
     numbers: list[float], clusters: int
 ) -> None:
@@ -45,7 +44,6 @@ def test_there_are_no_more_values_than_clusters_and_zeros_and_order_stay(
 
 
 @given(st.integers(0, 50))
-@settings(deadline=None)
 def test_each_value_goes_to_the_mean_of_those_that_go_with_it(seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=200).astype(np.float32)
 

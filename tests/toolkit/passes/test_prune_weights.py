@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_targets.runtime.errors import Cancelled, IntegrityError, RecipeError, UnsupportedError
@@ -34,7 +34,6 @@ def dense(digits: Dataset) -> Model:
 
 
 @given(st.integers(0, 60), st.floats(0, 0.99), st.integers(0, 9))
-@settings(deadline=None)
 def test_exactly_the_share_goes_and_nothing_that_stays_is_smaller(
     size: int, share: float, seed: int
 ) -> None:
@@ -48,7 +47,6 @@ def test_exactly_the_share_goes_and_nothing_that_stays_is_smaller(
 
 
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 9))
-@settings(deadline=None)
 def test_of_every_four_neighbours_the_two_largest_stay(rows: int, blocks: int, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=(rows, 4 * blocks, 3))
 

@@ -15,7 +15,7 @@ EDGES = [-1.0, 0.0, 2.5]
 values = st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), max_size=20)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     windows=st.lists(st.tuples(st.sampled_from(["a", "b"]), values), min_size=1, max_size=6),
     compacted=st.integers(0, 6),

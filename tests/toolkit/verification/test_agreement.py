@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from toolkit.evaluation.agreement import chance_of_as_many, surely_at_least
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(count=st.integers(1, 400), data=st.data())
 def test_the_bound_lies_below_the_share_and_rises_with_it(count: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, count))

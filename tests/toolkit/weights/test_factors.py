@@ -37,7 +37,7 @@ def test_with_all_its_energy_a_weight_comes_back(shape: tuple[int, ...], way: st
 
 
 @given(energy=st.floats(0.1, 1), seed=st.integers(0, 20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @pytest.mark.parametrize("way", ["svd", "tucker"])
 def test_at_least_the_energy_that_was_asked_for_is_kept(way: str, energy: float, seed: int) -> None:
     whole = weight(6, 5, 3, 3, seed=seed)
