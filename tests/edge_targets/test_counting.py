@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_targets.emulation import counting
 from edge_targets.emulation.counting import Instructions, compiled, count, missing
-from edge_targets.emulation.sysroot import sysroot
+from edge_targets.emulation.sysroot import Sysroot, sysroot
 from edge_targets.emulation.userland import python
+from edge_targets.emulation.wheels import site_of
 from edge_targets.places.known_good import ARM64
 from edge_targets.runtime.errors import DeviceError, IntegrityError, UnsupportedError
 from edge_targets.runtime.events import QUIET
@@ -46,14 +47,22 @@ def model(tmp_path: Path) -> Path:
     return file
 
 
-def counted(model: Path, cpu: str) -> Instructions:
-    """Counted now, whatever is known from before."""
+def board() -> Sysroot:
+    """What it is counted on; only where that cannot be had is nothing counted."""
     if lacking := missing():
         pytest.skip(f"nothing to count with: this machine lacks {', '.join(lacking)}")
     try:
-        return count(model, "onnx", cpu, NEEDED, ARM64.platforms, anew=True)
+        found = sysroot("bookworm", QUIET)
+        site_of(NEEDED, found.python_version, ARM64.platforms, QUIET)
     except DeviceError as error:
         pytest.skip(f"no packages of the board: {error}")
+    return found
+
+
+def counted(model: Path, cpu: str) -> Instructions:
+    """Counted now, whatever is known from before."""
+    board()
+    return count(model, "onnx", cpu, NEEDED, ARM64.platforms, anew=True)
 
 
 def test_the_same_again_is_the_same_to_the_last_instruction(
@@ -75,19 +84,14 @@ def test_the_same_again_is_the_same_to_the_last_instruction(
 
 
 def test_what_a_program_does_as_time_goes_by_it_does_not_do_here(tmp_path: Path) -> None:
-    if lacking := missing():
-        pytest.skip(f"nothing to count with: this machine lacks {', '.join(lacking)}")
-    try:
-        board = sysroot("bookworm", QUIET)
-    except DeviceError as error:
-        pytest.skip(f"no packages of the board: {error}")
+    root = board()
     plugin = compiled(tmp_path)
     waits = (
         "import json, os, time; then = time.time(); time.sleep(1.5);"
         "print(json.dumps({'runtime': [time.time() - then, 'LD_PRELOAD' in os.environ]}))"
     )
     options = ["-plugin", f"{plugin},out={tmp_path / 'counts'}", *counting.UNSEEN]
-    words = python(board, ["-c", waits], options=options)
+    words = python(root, ["-c", waits], options=options)
 
     passed, preloaded = json.loads(counting.run(words, tmp_path, plugin, "waits").lower())
 

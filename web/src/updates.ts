@@ -46,8 +46,7 @@ export async function keepOffline(
   }
   try {
     // of two tabs the second finds what the first has done
-    const turn = `sanderling update ${base.pathname}`;
-    await navigator.locks.request(turn, () => update(base, tell, running, worker));
+    await navigator.locks.request(turnOf(base), () => update(base, tell, running, worker));
   } catch (error) {
     const offline = navigator.serviceWorker.controller !== null;
     tell({ state: "failed", offline, share: 0, message: words(error) });
@@ -56,11 +55,18 @@ export async function keepOffline(
 
 /** Give back what this folder has stored in the browser; the next visit begins anew. */
 export async function forget(base: URL): Promise<void> {
-  await removeSnapshots(base);
-  const registration = await navigator.serviceWorker?.getRegistration(base);
-  if (!registration?.active) return;
-  await ask(registration.active, { kind: "forget" });
-  await registration.unregister();
+  // an update under way would store everything anew
+  await navigator.locks.request(turnOf(base), async () => {
+    await removeSnapshots(base);
+    const registration = await navigator.serviceWorker?.getRegistration(base);
+    if (!registration?.active) return;
+    await ask(registration.active, { kind: "forget" });
+    await registration.unregister();
+  });
+}
+
+function turnOf(base: URL): string {
+  return `sanderling update ${base.pathname}`;
 }
 
 async function update(
