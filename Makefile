@@ -14,6 +14,7 @@ export NPM_CONFIG_UPDATE_NOTIFIER := false
 BIN := .venv/bin
 WORKERS := 2
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
+PEERS := benchmarks/peers/browser
 
 # The build renames its finished folder into place, so this file never stands for half a build.
 # The runtime is compiled into the browser's Python.
@@ -71,15 +72,23 @@ check: web ## Lint, format, types, architecture, dependencies; Python and TypeSc
 	exit $$status
 
 bench: web ## Run the benchmarks
+	@.ci/setup system browser
+	@[ -n "$$SANDERLING_BROWSER_PEERS" ] || [ -f $(PEERS)/node_modules/.package-lock.json ] || { \
+		echo "Installing the pages that bundles are compared with (540 MB)"; \
+		cd $(PEERS) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund \
+			--loglevel=error </dev/null || echo "Going on without them: see benchmarks/peers"; }
 	@[ -n "$(BENCHMARKS)" ] || echo "There are no benchmarks yet."
 	@status=0; \
 	for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file || status=1; done; \
 	exit $$status
 
 screenshots: web ## Take the pictures in docs/, in the demo's workspace
-	@.ci/setup system window display
+	@.ci/setup system window display browser
 	@[ -f demo/sanderling.toml ] || $(BIN)/sanderling demo
 	@$(BIN)/python docs/screenshots.py demo
+	@if $(BIN)/python -c 'from toolkit.doctor import chromium; raise SystemExit(not chromium())'; \
+	then $(BIN)/python docs/page_pictures.py; \
+	else echo "There is no Chromium here: the pictures of the bundle's page stay as they are."; fi
 
 lock: ## Make requirements.lock anew from pyproject.toml
 	@.ci/setup lock

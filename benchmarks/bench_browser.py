@@ -196,7 +196,7 @@ class Bench:
         return max(after[thread] - before.get(thread, 0) for thread in after)
 
     def naming(self) -> None:
-        """What Python costs an inference: with it, less the same without."""
+        """What Python costs an inference: with it, less the same without, in turn and often."""
         [spec] = self.subject.signature.inputs
         words = {"name": spec.name, "shape": [1, *spec.shape[1:]]}
         found: dict[str, list[float]] = {"named": [], "named and counted": []}
@@ -205,7 +205,7 @@ class Bench:
             full = self.places.opened(stack, context, LITERT)
             lite = self.places.opened(stack, context, LITE)
             for share, values in zip((False, True), found.values(), strict=True):
-                for round_ in range(self.rounds + 1):
+                for round_ in range(3 * self.rounds + 1):
                     given = {**words, "runs": RUNS, "share": share}
                     with_python = self.worker_ms(processes, full, NAME, given)
                     without = self.worker_ms(processes, lite, NAME, {**given, "share": False})

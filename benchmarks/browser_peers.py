@@ -53,8 +53,9 @@ class Page:
 
 def installed() -> Path | None:
     """The peers' `node_modules`, where there is one."""
-    folder = Path(os.environ.get("SANDERLING_BROWSER_PEERS", SOURCES)) / "node_modules"
-    return folder if folder.is_dir() else None
+    folder = Path(os.environ.get("SANDERLING_BROWSER_PEERS") or SOURCES) / "node_modules"
+    # npm writes this last: without it the folder is half of one
+    return folder if (folder / ".package-lock.json").is_file() else None
 
 
 def stock(subject: Subject, folder: Path) -> Page:

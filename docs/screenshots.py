@@ -24,6 +24,7 @@ WIDTH, HEIGHT = 1280, 820
 PICTURES = (
     "overview", "train", "models", "models-graph", "models-compare", "compress",
     "compress-search", "compress-diagnose", "build", "deploy", "devices", "flash", "monitor",
+    "browser",  # the last: its server runs until the window closes
 )  # fmt: skip
 LIMIT_S = 900  # the longest job of --live
 TRIALS = 16  # of the search: enough for a front
@@ -80,6 +81,7 @@ def inside(chosen: argparse.Namespace) -> int:
     from gui.app import application
     from gui.runner import Runner
     from gui.session import Session
+    from gui.widgets.service import Service
     from gui.window import Window
 
     app = application()
@@ -91,7 +93,11 @@ def inside(chosen: argparse.Namespace) -> int:
         window.show()
 
         def busy() -> bool:
-            return any(runner.running for runner in window.findChildren(Runner))
+            services = window.findChildren(Service)
+            lasting = {service.runner for service in services if service.url}  # until the end
+            return any(
+                runner.running for runner in window.findChildren(Runner) if runner not in lasting
+            )
 
         def settle() -> None:
             until = time.monotonic() + LIMIT_S
@@ -144,6 +150,8 @@ def steps(name: str, page: Any, chosen: argparse.Namespace) -> list[Callable[[],
         return [lambda: page.segments.setCurrentIndex(2), *([page.diagnose.main.trigger] * live)]
     if name == "devices":
         return [page.panel.ask_log]
+    if name == "browser":
+        return [page.main.trigger, page.serve.toggle] if page.package.chosen else []
     if name == "compress" and live:
         return [page.recipe.main.trigger]
     return [page.start.trigger] if name == "train" and live else []

@@ -7,23 +7,30 @@ for the Python that it runs in, so that must be one like the browser's.
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from edge_targets.bundling.contents import Contents
 from edge_targets.runtime.durable import alone, storing
 from edge_targets.runtime.errors import DataError, UnsupportedError
 from edge_targets.runtime.events import Job
+from toolkit.source_copy import copy_source
 
 TOOL = "pyodide-build>=0.39,<0.40"  # that builds for the Pyodide of web/package.json
 TIMEOUT_S = 3600  # a cross compiler is fetched and a package compiled
 LOOK_S = 0.1
 PURE = "-none-any.whl"
 COMPILED = "wasm32.whl"
+READABLE = stat.S_IFREG | 0o644
+STEADY = {"PYTHONHASHSEED": "0", "TZ": "UTC"}  # for what a build writes in an order, or as a time
+EPOCH = "315532800"  # 1980 in seconds, the first year that a zip file knows
 END = "[end of output]"  # as pip closes what the build said
 OFFLINE = ("no matching distribution", "could not find a version", "connection", "resolve host")
 
@@ -39,55 +46,72 @@ def build_wheel(folder: Path, out: Path, python: str, job: Job) -> Path:
         raise DataError(
             f"{folder} holds no Python package.", "Give a folder with a pyproject.toml."
         )
-    wheel = _plain(folder.resolve(), out, job)
-    if wheel.name.endswith(PURE):
-        return wheel
-    return _crossed(folder.resolve(), out, tool(python, job), job)
+    folder = folder.resolve()
+    with tempfile.TemporaryDirectory(dir=out) as work:
+        wheel = _plain(folder, Path(work, "plain"), job)
+        if not wheel.name.endswith(PURE):
+            wheel = _crossed(folder, Path(work, "crossed"), tool(python, job), job)
+        settle(wheel)
+        return Path(shutil.move(wheel, out / wheel.name))
 
 
-def _plain(folder: Path, out: Path, job: Job) -> Path:
+def _plain(folder: Path, work: Path, job: Job) -> Path:
     """As for this machine, in an environment that pip makes for it, and takes away again."""
+    source, made = copy_source(folder, work / "source", job), work / "made"
     words = ["wheel", "--no-deps", "--no-input", "--quiet", "--disable-pip-version-check"]
-    with tempfile.TemporaryDirectory(dir=out) as made:
-        said = run(
-            [sys.executable, "-m", "pip", *words, "--wheel-dir", made, str(folder)],
-            f"build {folder.name}",
-            job,
+    said = run(
+        [sys.executable, "-m", "pip", *words, "--wheel-dir", str(made), str(source)],
+        f"build {folder.name}",
+        job,
+    )
+    if said is not None:
+        offline = any(sign in said.lower() for sign in OFFLINE)
+        raise DataError(
+            f"{folder} could not be built: {last_error(said.replace(str(source), str(folder)))}",
+            "What its pyproject.toml names under [build-system] must be in reach of pip: check "
+            "the network, or have pip find it (pip config set global.find-links FOLDER)."
+            if offline
+            else f"`pip wheel --no-deps {folder}` says more.",
         )
-        if said is not None:
-            offline = any(sign in said.lower() for sign in OFFLINE)
-            raise DataError(
-                f"{folder} could not be built: {last_error(said)}",
-                "What its pyproject.toml names under [build-system] must be in reach of pip: check "
-                "the network, or have pip find it (pip config set global.find-links FOLDER)."
-                if offline
-                else f"`pip wheel --no-deps {folder}` says more.",
-            )
-        return _only(Path(made), out, ".whl")
+    return _only(made, ".whl")
 
 
-def _crossed(folder: Path, out: Path, program: Path, job: Job) -> Path:
-    with tempfile.TemporaryDirectory(dir=out) as made:
-        compiler = program.parents[1] / "compiler"  # kept for the next time
-        words = ["build", str(folder), "--outdir", made, "--xbuildenv-path", str(compiler)]
-        said = run(
-            [str(program), *words], f"build {folder.name} for the browser", job, program.parent
+def _crossed(folder: Path, work: Path, program: Path, job: Job) -> Path:
+    source, made = copy_source(folder, work / "source", job), work / "made"
+    made.mkdir()
+    compiler = program.parents[1] / "compiler"  # kept for the next time
+    words = ["build", str(source), "--outdir", str(made), "--xbuildenv-path", str(compiler)]
+    said = run([str(program), *words], f"build {folder.name} for the browser", job, program.parent)
+    if said is not None:
+        raise UnsupportedError(
+            f"{folder} has compiled parts, and could not be built for the browser: "
+            f"{last_error(said.replace(str(source), str(folder)))}",
+            "The cross compiler (Emscripten) is fetched from the network the first time. "
+            "Build it where that can be had, and give the wheel with --with.",
         )
-        if said is not None:
-            raise UnsupportedError(
-                f"{folder} has compiled parts, and could not be built for the browser: "
-                f"{last_error(said)}",
-                "The cross compiler (Emscripten) is fetched from the network the first time. "
-                "Build it where that can be had, and give the wheel with --with.",
-            )
-        return _only(Path(made), out, COMPILED)
+    return _only(made, COMPILED)
 
 
-def _only(made: Path, out: Path, ending: str) -> Path:
+def _only(made: Path, ending: str) -> Path:
     found = [path for path in made.iterdir() if path.name.endswith(ending)]
     if len(found) != 1:
         raise DataError(f"The build gave {len(found)} wheels.", "Does it build with `pip wheel`?")
-    return Path(shutil.move(found[0], out / found[0].name))
+    return found[0]
+
+
+def settle(wheel: Path) -> None:
+    """Write it once more with nothing of the hour and of this machine around its files.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
+    contents = Contents.read(wheel)
+    last = f"{contents.info}/"  # as PEP 427 recommends
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in sorted(contents.members, key=lambda name: (name.startswith(last), name)):
+            member = zipfile.ZipInfo(name)  # of 1980
+            member.external_attr = READABLE << 16
+            archive.writestr(member, contents.members[name], zipfile.ZIP_DEFLATED)
 
 
 def tool(python: str, job: Job) -> Path:
@@ -151,7 +175,9 @@ def python_like(short: str) -> str | None:
 def run(words: Sequence[str], doing: str, job: Job, beside: Path | None = None) -> str | None:
     """Run a program to its end; what it said where it failed, None where it did not."""
     environment: Mapping[str, str] = {
+        "SOURCE_DATE_EPOCH": EPOCH,
         **os.environ,
+        **STEADY,
         **({"PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"} if beside else {}),
     }
     with tempfile.TemporaryFile() as said:
@@ -162,6 +188,7 @@ def run(words: Sequence[str], doing: str, job: Job, beside: Path | None = None) 
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            umask=0o022,  # modes too go into what is built
         )
         until = time.monotonic() + TIMEOUT_S
         try:

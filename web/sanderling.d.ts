@@ -83,6 +83,8 @@ export interface Signature {
 export interface Flushed {
   readonly sent: number;
   readonly left: number;
+  /** Why none can go out from here. */
+  readonly why?: string;
 }
 
 /** A model that answers. */

@@ -55,7 +55,8 @@ On this machine      sanderling serve .
                      `python -m http.server` does too, without compression and telemetry.
 
 nginx                Copy this folder to where nginx looks for files.
-                     Put `include /…/headers/nginx.conf;` into the `server` of your site.
+                     Put `include /…/headers/nginx.conf;` into the `server` of your site;
+                     below a path, into a `location /models/{model}/ {{ }}` in it.
                      nginx -t && systemctl reload nginx
 
 Apache               Copy this folder below DocumentRoot.
@@ -63,7 +64,9 @@ Apache               Copy this folder below DocumentRoot.
                      `AllowOverride FileInfo Indexes` and the modules headers, mime and rewrite.
 
 Caddy                Copy this folder to the `root` of your site.
-                     Put `import /…/headers/Caddyfile` into the block of your site.
+                     Put `import /…/headers/Caddyfile` into the block of your site, in the
+                     place of its `file_server`; below a path, into a
+                     `handle /models/{model}/* {{ }}` in it.
                      caddy reload
 
 Netlify, Cloudflare  Copy headers/_headers to the top of what is published.
@@ -71,7 +74,8 @@ Netlify, Cloudflare  Copy headers/_headers to the top of what is published.
                      Publish this folder.
 
 Browsers need https, or this very machine, for what works offline and for signatures.
-What is in this folder is listed in bundle.json with its sha256, and signed in bundle.sig.
+bundle.json lists what a page fetches with its sha256, and is signed in bundle.sig; what only
+hosts read (headers, .br, .gz, this file) it lists by name.
 """
 
 
@@ -128,19 +132,19 @@ def _types() -> Iterator[tuple[str, str]]:
 
 
 def _nginx(said: Mapping[str, str]) -> str:
-    types = "".join(f"        {name} {endings};\n" for name, endings in _types())
-    added = "".join(f'    add_header {name} "{text}" always;\n' for name, text in said.items())
+    types = "".join(f"    {name} {endings};\n" for name, endings in _types())
+    added = "".join(f'add_header {name} "{text}" always;\n' for name, text in said.items())
     return (
-        "# For nginx, inside a `server`. Below a path, write `location /that/path/`.\n"
-        "location / {\n"
-        f"    types {{\n{types}    }}\n"
-        "    default_type application/octet-stream;\n"
-        "    charset utf-8;\n"
-        "    gzip_static on;\n"
-        "    gzip_vary on;\n"
-        "    # brotli_static on;  with the module ngx_brotli\n"
+        # no `location` of its own: a site has one for / already, and nginx takes no second one
+        "# For nginx: for the `server` of a site, or a `location /that/path/` in it.\n"
+        f"types {{\n{types}}}\n"
+        "default_type application/octet-stream;\n"
+        "charset utf-8;\n"
+        "gzip_static on;\n"
+        "gzip_vary on;\n"
+        "# With the module ngx_brotli, and without the # before it:\n"
+        "#brotli_static on;\n"
         f"{added}"
-        "}\n"
     )
 
 
@@ -175,8 +179,9 @@ def _apache(said: Mapping[str, str]) -> str:
 def _caddy(said: Mapping[str, str]) -> str:
     added = "".join(f'\t{name} "{text}"\n' for name, text in said.items())
     return (
-        "# For Caddy, inside the block of a site that has a `root`.\n"
-        f"header {{\n{added}}}\n"
+        "# For Caddy: for the block of a site with a `root`, or a `handle /that/path/*` in it.\n"
+        # file_server says it of what it sends compressed alone
+        f"header {{\n{added}\t?Vary Accept-Encoding\n}}\n"
         "file_server {\n\tprecompressed br gzip\n}\n"
     )
 

@@ -187,7 +187,8 @@ class Maker:
         return {
             "model": self.manifest.name,
             "version": self.manifest.version,
-            "sanderling": versions.get("sanderling", ""),
+            "sanderling": versions.get("sanderling", ""),  # where pages read it
+            "versions": self.parts.versions_of(self.engine, not options.lite),
             "engine": self.engine,
             "accelerate": options.accelerate,
             "python": None if options.lite else python,

@@ -15,6 +15,11 @@ WEB = ROOT / "_web"
 PARTS = "parts.json"
 PROVING = "proving"  # of its folders: the page that `sanderling verify` drives; no bundle has it
 ENGINES = {"onnx": "ort", "tflite": "litert"}  # by the format of a package
+VERSIONED = {  # of a bundle's parts, what others made, by its names among the versions
+    "ort": ("onnxruntime-web",),
+    "litert": ("litert",),
+    "python": ("pyodide", "python"),
+}
 WHOLE = "python-whole"  # a part: one file with all of the standard library
 LIBRARY = "python/stdlib.zip"  # what Python starts from; as it is built, what our own code imports
 COMPATIBLE = "-compat"  # of an engine's parts: what browsers fetch that lack what is usual
@@ -78,6 +83,12 @@ class Parts:
             [library] = self.files[WHOLE]
             found[LIBRARY] = self.folder / library
         return found
+
+    def versions_of(self, engine: str, python: bool) -> Mapping[str, str]:
+        """Of us, and of what others made that a bundle with these parts has, by name."""
+        parts = (engine, *(["python"] if python else ()))
+        names = ["sanderling", *(name for part in parts for name in VERSIONED[part])]
+        return {name: self.versions[name] for name in names if name in self.versions}
 
     def check_runtime(self) -> None:
         """Refuse a Python that was compiled from other sources than these."""

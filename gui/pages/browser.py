@@ -1,12 +1,14 @@
 """A model on a web page: what the bundle holds, how large it is, and a look at it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLineEdit
 
 from gui import wording
+from gui.form import make_field
 from gui.pages.base import Page, Result
 from gui.panels.packages import Packages
 from gui.session import Command, Session
@@ -15,13 +17,15 @@ from gui.widgets.card import Card
 from gui.widgets.choice import Choice
 from gui.widgets.columns import Columns
 from gui.widgets.command import Incomplete
-from gui.widgets.rows import form_rows, named
+from gui.widgets.rows import add_row, empty_rows, form_rows, named, steady
 from gui.widgets.shares import Share, Shares
 from gui.widgets.text import Elided, label
 
 ABOUT = "A folder that any web server can offer. Nothing in it is fetched from elsewhere."
 EMPTY = "Make a bundle to see what a browser fetches, part by part."
 WHEELS = "Wheels (*.whl)"
+PORT = 8080  # as `serve` has it
+PORTS = {"type": "integer", "minimum": 0, "maximum": 65535}
 
 
 class Browser(Page):
@@ -33,7 +37,7 @@ class Browser(Page):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.wheels: list[str] = []
+        self.packages: list[tuple[str, str]] = []  # how each comes in, and its path
         self.main = self.action("Bundle", "box-archive", self.command, self._bundled, primary=True)
         columns = Columns(flipped=True)
         columns.right.addWidget(self._bundle_card())
@@ -72,24 +76,28 @@ class Browser(Page):
         card = Card("Python")
         self.python = QCheckBox("Python in the page: telemetry, and code of your own")
         self.python.setChecked(True)
-        self.named_wheels = Elided("", "muted")
+        self.named_packages = Elided("", "muted")
         self.add_wheel = Button("Add a wheel", "plus")
-        self.clear_wheels = Button("Clear", "xmark")
+        self.add_folder = Button("Build a folder", "hammer")
+        self.clear_packages = Button("Clear", "xmark")
         row = QHBoxLayout()
         row.setSpacing(10)
-        row.addWidget(self.named_wheels, 1)
-        row.addWidget(self.clear_wheels)
         row.addWidget(self.add_wheel)
+        row.addWidget(self.add_folder)
+        row.addStretch()
+        row.addWidget(self.clear_packages)
         self.after = named(
             QLineEdit(placeholderText="Optional: module:function"), "After an answer"
         )
         card.add(self.python)
+        card.add(self.named_packages)
         card.add(row)
         card.add(form_rows(("After an answer", self.after)))
         self.python.toggled.connect(self._settle)
         self.after.textChanged.connect(self.refresh_commands)
         self.add_wheel.clicked.connect(self._choose_wheels)
-        self.clear_wheels.clicked.connect(lambda: self.take_wheels(()))
+        self.add_folder.clicked.connect(self._choose_folder)
+        self.clear_packages.clicked.connect(lambda: self.take_packages(()))
         return card
 
     def _telemetry_card(self) -> Card:
@@ -119,14 +127,21 @@ class Browser(Page):
     def _look_card(self) -> Card:
         card = Card("Look at it")
         self.open = Button("Open in browser", "arrow-up-right-from-square")
+        self.port = make_field(PORTS)
+        self.port.write(PORT)
         self.serve = self.service("Serve", "play", self.serve_command)
         self.serve.answers.connect(lambda _url: self.open.setEnabled(True))
         self.serve.stopped.connect(lambda: self.open.setEnabled(False))
         self.open.setEnabled(False)
         self.open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl(self.serve.url)))
+        self.port.changed.connect(self.refresh_commands)
         card.header.addWidget(self.open)
         card.add(label("Only this machine can reach it.", "muted", wrap=True))
+        rows = empty_rows()
+        add_row(rows, "Port", named(steady(self.port.widget), "Port"), "0 takes any free one.")
+        card.add(rows)
         card.add(self.serve)
+        card.add(self.serve.said)  # beside the command there is no room for an address
         return card
 
     def command(self) -> Command:
@@ -138,33 +153,35 @@ class Browser(Page):
             "--notice": self.notice.text().strip(),
         }
         given = [part for option, text in options.items() if text for part in (option, text)]
-        wheels = self.wheels if self.python.isChecked() else []
+        packages = self.packages if self.python.isChecked() else []
         return (
             *("bundle", self.package.chosen, self._folder()),
             *(() if self.python.isChecked() else ("--lite",)),
             *(("--accelerate",) if self.accelerate.isChecked() else ()),
-            *(part for wheel in wheels for part in ("--with", wheel)),
+            *(part for package in packages for part in package),
             *given,
         )
 
     def serve_command(self) -> Command:
-        return ("serve", self._folder())
+        port = self.port.read()
+        return ("serve", self._folder(), *(("--port", str(port)) if port != PORT else ()))
 
     def refresh(self) -> None:
         self._packages.refresh()
 
-    def take_wheels(self, paths: Sequence[str]) -> None:
-        self.wheels = list(paths)
+    def take_packages(self, packages: Sequence[tuple[str, str]]) -> None:
+        """These and no others: ("--with", a wheel) or ("--build", a folder to make one of)."""
+        self.packages = list(packages)
         self._settle()
 
     def _settle(self) -> None:
         """Without Python nothing of it can be chosen."""
         wanted = self.python.isChecked()
-        for part in (self.named_wheels, self.add_wheel, self.after):
+        for part in (self.named_packages, self.add_wheel, self.add_folder, self.after):
             part.setEnabled(wanted)
-        self.clear_wheels.setVisible(wanted and bool(self.wheels))
-        names = ", ".join(wheel.rsplit("/", 1)[-1] for wheel in self.wheels)
-        self.named_wheels.setText(names or "No packages beside the runtime")
+        self.clear_packages.setVisible(wanted and bool(self.packages))
+        names = ", ".join(Path(path).name for _, path in self.packages)
+        self.named_packages.setText(names or "No packages beside the runtime")
         self.refresh_commands()
 
     def _folder(self) -> str:
@@ -178,7 +195,11 @@ class Browser(Page):
 
     def _choose_wheels(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Python packages", "", WHEELS)
-        self.take_wheels([*self.wheels, *paths])
+        self.take_packages([*self.packages, *(("--with", path) for path in paths)])
+
+    def _choose_folder(self) -> None:
+        if folder := QFileDialog.getExistingDirectory(self, "Folder of a Python package"):
+            self.take_packages([*self.packages, ("--build", folder)])
 
     def _bundled(self, result: Result) -> None:
         parts = result.get("parts") or []

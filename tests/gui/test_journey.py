@@ -1,14 +1,18 @@
 """The window and the real command line together: the whole line, by pressing buttons."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
 
 from edge_targets.bundling import WEB
+from gui import wording
 from gui.session import PROGRAM
 from gui.window import Window
 from toolkit import api
@@ -68,7 +72,7 @@ def built(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
-    built: Workspace, open_window: Callable[..., Window], settle: Callable[..., None]
+    built: Workspace, open_window: Callable[..., Window], settle: Callable[..., None], qtbot: QtBot
 ) -> None:
     window = open_window(built.root, PROGRAM)
     settle(window, LIMIT_MS)
@@ -105,7 +109,9 @@ def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
         page = window.visit("browser")
         settle(window, LIMIT_MS)
         press(page, page.main)
-        assert (built.root / "site" / "index.html").is_file()
+        assert_shown_as_written(page, built.root / "site")
+        assert_served(page, built.root / "site", qtbot)
+        settle(window, LIMIT_MS)
 
     page = window.visit("monitor")
     settle(window, LIMIT_MS)
@@ -121,6 +127,33 @@ def test_a_model_is_packaged_deployed_bundled_and_retrained_from_the_window(
     press(page, page.retrain)
     assert "reader-again" in built.names("models")
     assert len(page.comparisons.rows.rows) == 2
+
+
+def assert_shown_as_written(page: Any, site: Path) -> None:
+    """The page Browser tells of a bundle what lies in its folder."""
+    files = [path for path in site.rglob("*") if path.is_file()]
+    size = wording.size(sum(path.stat().st_size for path in files))
+    assert f"{len(files)} files, {size}, in {site}." in page.remark.text()
+
+    # what a browser fetches is listed, and the list and its signature; licences are not fetched
+    listed = json.loads((site / "bundle.json").read_text())["files"]
+    fetched = [name for name in listed if not name.startswith("licences")]
+    fetched = [*(set(fetched) - {"sanderling.d.ts"}), "bundle.json", "bundle.sig"]
+    packed = [site / f"{name}.br" for name in fetched]
+    sent = [(br if br.is_file() else br.with_suffix("")).stat().st_size for br in packed]
+    assert sum(page.shares.bar.amounts) == sum(sent)
+    assert page.total.text() == wording.size(sum(sent))
+
+
+def assert_served(page: Any, site: Path, qtbot: QtBot) -> None:
+    page.port.write(0)  # another test may serve at the usual one
+    QTest.mouseClick(page.serve.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(page.open.isEnabled, timeout=LIMIT_MS)
+    with urlopen(page.serve.url) as answer:
+        assert answer.read() == (site / "index.html").read_bytes()
+    with urlopen(f"{page.serve.url}package/manifest.json") as answer:
+        assert json.load(answer)["name"] == "reader"
+    QTest.mouseClick(page.serve.button, Qt.MouseButton.LeftButton)
 
 
 @pytest.fixture

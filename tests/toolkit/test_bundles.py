@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from edge_targets.bundling import WEB
 from edge_targets.package import signing_key
 from edge_targets.runtime.errors import Cancelled, UnknownNameError, UnsupportedError, UsageError
 from edge_targets.runtime.events import QUIET, Event, Job
+from tests.web.test_wheels import BACKEND
 from toolkit import api, journeys, shelf, shipping
 from toolkit.telemetry import tokens
 from toolkit.workspace import Entry, Workspace
@@ -151,6 +153,37 @@ def test_code_of_ones_own_needs_a_python_to_run_in(
         with pytest.raises(UsageError, match="Without Python") as caught:
             api.bundle(packed, tmp_path / "site", lite=True, workspace=line.root, **told)
         assert "--lite" in caught.value.hint
+
+
+def test_a_package_of_ones_own_goes_in_and_gives_the_same_bytes_each_time(
+    line: Workspace, packed: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "backend.py").write_text(BACKEND.format(tag="py3-none-any"))
+    (own / "pyproject.toml").write_text(
+        '[project]\nname = "mine"\nversion = "0.1"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    written = sorted(path.name for path in own.iterdir())
+
+    for name in ("one", "two"):
+        api.bundle(packed, tmp_path / name, build=(own,), after="mine:fix", workspace=line.root)
+        os.utime(own / "backend.py", (1e9, 1e9))
+
+    index = json.loads((tmp_path / "one" / "bundle.json").read_text())
+    assert (index["python"]["packages"], index["python"]["after"]) == (["mine"], "mine:fix")
+    assert "python/wheels/mine-0.1-py3-none-any.whl" in index["files"]
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert sorted(path.name for path in own.iterdir()) == written
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_options_are_those_that_people_type(

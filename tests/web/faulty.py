@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ from edge_targets.bundling import WEB, Options, bundle, read_index
 from edge_targets.bundling.index import write_index
 from edge_targets.package import SigningKey, pack, unpack, verify
 from edge_targets.runtime.contract import FileFact, Golden, Tensor, plain
+from tests.web import firefox
 from tests.web.conftest import KEY
 from tests.web.driving import Tab
+from toolkit import doctor
 from toolkit.serving import bundle_app
 
 WAIT_MS = 60_000  # for what a browser does by itself, on a busy machine
@@ -141,6 +145,13 @@ class Host:
     def offer(self, folder: Path) -> None:
         self.app = bundle_app(folder)
 
+    def fail_once(self, path: str, fault: Fault) -> None:
+        async def first(answer: Answer) -> None:
+            del self.faults[path]
+            await fault(answer)
+
+        self.faults[path] = first
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "").lstrip("/")
         if scope["type"] == "http":
@@ -154,6 +165,23 @@ class Host:
         heads = [pair for pair in scope["headers"] if pair[0] not in plainly]
         real = partial(self.app, {**scope, "headers": heads}, receive)
         await fault(Answer(send, receive, real))
+
+
+def in_another_time(folder: Path, ahead: timedelta) -> Path:
+    """Browsers by their usual names, which believe that it is so much later."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    library, source = folder / "calendar.so", Path(__file__).with_name("calendar.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    settings = f"LD_PRELOAD={library} CALENDAR_AHEAD_S={int(ahead.total_seconds())}"
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in (*doctor.BROWSERS, *firefox.PROGRAMS):
+        if real := shutil.which(name):
+            (programs / name).write_text(f'#!/bin/sh\n{settings} exec {real} "$@"\n')
+            (programs / name).chmod(0o755)
+    return programs
 
 
 def repacked(package: Path, out: Path, version: str, off: float = 0.0) -> Path:

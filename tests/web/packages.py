@@ -1,6 +1,7 @@
 """Tiny models of every data set there is, packed in both formats, in float and in int8.
 
-`digits` is always there; the others are real data beside the checkout, which a clone lacks.
+`digits` and `flowers` are always there; the others are real data beside the checkout, which a
+clone lacks.
 """
 
 import csv
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -79,6 +81,14 @@ def hand_gesture() -> Dataset:
     return Csv(header=False).dataset("hands", str(table), "c0", QUIET)
 
 
+def flowers_with_gaps() -> Dataset:
+    """A table with missing values and a category, which are filled in and encoded in the graph."""
+    from tests.web import kinds  # which packs the others' data as well
+
+    with TemporaryDirectory() as folder:
+        return kinds.flowers(Path(folder) / "flowers.csv")
+
+
 def machine_temperature() -> Dataset:
     """Windows of a sensor's readings; those that reach into a labelled one are anomalies."""
     name = "machine_temperature_system_failure.csv"
@@ -104,6 +114,7 @@ SUBJECTS = {
     "digits": Subject(digits, SmallCnn(channels=(8, 16), hidden=32), 4),
     "spoken_digits": Subject(spoken_digits, DsCnn(channels=16, blocks=1), 5),
     "hand_gesture": Subject(hand_gesture, Mlp(hidden=(24,)), 6),
+    "flowers": Subject(flowers_with_gaps, Mlp(hidden=(16,)), 20),
     "nab": Subject(machine_temperature, Mlp(hidden=(24,)), 40),
 }
 
@@ -137,6 +148,6 @@ def packed(subject: str, file: str, folder: Path) -> Packed:
         subject.replace("_", "-"), form, built, signature, "browser", not float32, "", "# a card\n"
     )
     write_package(contents, data, KEY, path, QUIET)
-    inputs = np.nan_to_num(data.part("test")[0])
+    inputs = data.part("test")[0]  # with its gaps: not-a-number is a missing value everywhere
     outputs = Runner(built, form, signature).first_output(inputs, QUIET)
     return Packed(path, data, float32, inputs, outputs)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.web import pages
+from edge_targets.bundling import bundle
+from tests.web import kinds, packages, pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -35,7 +36,7 @@ def opened(
     def one(kind: str) -> "Page":
         if kind not in known:
             page = known[kind] = chromium.new_context().new_page()
-            page.goto(serving(pages.bundled(kind, folder)))
+            page.goto(serving(site(kind, folder)))
             page.evaluate("window.sanderling.ready")
         page = known[kind]
         page.emulate_media(color_scheme="light")
@@ -45,6 +46,15 @@ def opened(
     yield one
     for page in known.values():
         page.context.close()
+
+
+def site(kind: str, folder: Path) -> Path:
+    """The bundle of a kind below `folder`; `other` takes two inputs, for which there is no form."""
+    if kind in pages.KINDS:
+        return pages.bundled(kind, folder)
+    package, key = kinds.two_inputs(folder / "sum.sndl"), packages.KEY
+    bundle(package, folder / kind, key, [key.public], pages.LITE)
+    return folder / kind
 
 
 def resize(page: "Page", size: tuple[int, int]) -> None:
@@ -72,6 +82,14 @@ def test_axe_finds_nothing_on_any_kind_of_page_in_both_themes_and_on_a_phone(
         page.get_by_role("button", name=name, exact=True).click()
     page.locator("#timing dl").wait_for(timeout=30_000)
     page.locator(".explanation > :not(.running)").first.wait_for(timeout=30_000)
+    found = everywhere(page, axe)
+
+    assert before == []
+    assert not any(found.values()), found
+
+
+def everywhere(page: "Page", axe: str) -> dict[tuple[str, int], list[str]]:
+    """Its violations in both themes and on a phone, by theme and width."""
     found = dict[tuple[str, int], list[str]]()
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
@@ -81,6 +99,20 @@ def test_axe_finds_nothing_on_any_kind_of_page_in_both_themes_and_on_a_phone(
             found[theme, size[0]] = violations(page, axe)
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide == size[0], "the page scrolls sideways"
+    return found
+
+
+def test_axe_finds_nothing_on_the_page_of_a_model_that_no_form_can_ask(
+    opened: Callable[[str], "Page"], axe: str
+) -> None:
+    page = opened("other")
+    before = violations(page, axe)
+
+    page.get_by_role("button", name="Example 1", exact=True).click()
+    page.locator("#answer div.actions").wait_for()
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.locator("#timing dl").wait_for(timeout=30_000)
+    found = everywhere(page, axe)
 
     assert before == []
     assert not any(found.values()), found
@@ -118,7 +150,9 @@ def test_axe_finds_nothing_on_a_page_that_did_not_start(
 FOCUSABLE = "button, input:not([type=file]), select, textarea, summary, a[href], canvas[tabindex]"
 
 
-@pytest.mark.parametrize("kind", ["digits", "flowers", "photos", "sensor", "sounds", "species"])
+@pytest.mark.parametrize(
+    "kind", ["digits", "flowers", "photos", "sensor", "sounds", "species", "other"]
+)
 def test_the_tabulator_reaches_all_that_can_be_used_and_shows_where_it_is(
     kind: str, opened: Callable[[str], "Page"]
 ) -> None:

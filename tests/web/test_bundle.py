@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from edge_targets.runtime.errors import (
 )
 from edge_targets.runtime.events import Event, Job
 from tests.web.built import INDEX_HTML, built, write
+from tests.web.test_wheels import wheel
 
 KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 
@@ -81,6 +83,7 @@ def test_the_index_says_what_the_page_needs_to_know(
         "model": "digits",
         "version": "0123456789ab",
         "sanderling": "0.5.0",
+        "versions": {"sanderling": "0.5.0", "pyodide": "314.0.7", "python": "3.14.2"},
         "engine": "ort",
         "accelerate": False,
         "python": {"version": "3.14.2", "after": "", "packages": []},
@@ -92,6 +95,33 @@ def test_the_index_says_what_the_page_needs_to_know(
         "key": KEY.public,
         "licences": "licences.json",
     }
+
+
+@pytest.mark.parametrize(
+    ("form", "lite", "names"),
+    [
+        ("onnx", False, {"sanderling", "onnxruntime-web", "pyodide", "python"}),
+        ("tflite", True, {"sanderling", "litert"}),
+    ],
+)
+def test_the_index_tells_the_versions_of_what_is_there_as_they_were_built(
+    form: str,
+    lite: bool,
+    names: set[str],
+    web: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    package = request.getfixturevalue({"onnx": "package", "tflite": "tflite"}[form])
+
+    bundle(package, tmp_path / "out", KEY, [KEY.public], Options(lite=lite))
+
+    told = index_of(tmp_path / "out")["versions"]
+    licences = json.loads((tmp_path / "out" / "licences.json").read_text())["parts"]
+    assert set(told) == names
+    assert all(told.values())
+    # the licences come from the libraries' own words by another way
+    assert set(told.values()) <= {part["version"] for part in licences}
 
 
 def test_the_index_is_signed_and_its_text_is_canonical(
@@ -242,11 +272,36 @@ def test_the_bytes_on_the_wire_are_told_by_part(tflite: Path, page: Path, tmp_pa
     assert made.sent_bytes == sum(made.sent.values()) - made.sent["other engines"]
 
 
-def test_the_same_package_makes_the_same_bytes(package: Path, page: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        bundle(package, tmp_path / name, KEY, [KEY.public], web=page)
+ELSEWHERE = """
+import os, sys
+from pathlib import Path
+from edge_targets.bundling import Options, bundle
+from edge_targets.package import SigningKey
+os.umask(0o077)
+package, out, page, *wheels = map(Path, sys.argv[1:])
+key = SigningKey.from_seed(bytes(range(32)))
+bundle(package, out, key, [key.public], Options(wheels=tuple(wheels), after="tool:fix"), web=page)
+"""
 
-    assert digest_of(tmp_path / "one") == digest_of(tmp_path / "two")
+
+def test_the_same_package_makes_the_same_bytes_in_another_process_and_place(
+    package: Path, page: Path, tmp_path: Path
+) -> None:
+    code = {"helper.py": b"", **{f"more{number}.py": b"" for number in range(9)}}
+    wheels = [wheel(tmp_path, told="Requires-Dist: helper\n"), wheel(tmp_path, "helper", code=code)]
+    options = Options(wheels=tuple(wheels), after="tool:fix")
+
+    bundle(package, tmp_path / "here", KEY, [KEY.public], options, web=page)
+
+    for path in (*tmp_path.glob("*.whl"), *page.rglob("*")):
+        os.utime(path, (1e9, 1e9))
+    for zone, seed in (("Asia/Tokyo", "1"), ("America/Lima", "2")):
+        there = tmp_path / f"there-{seed}"
+        words = [sys.executable, "-c", ELSEWHERE, *map(str, (package, there, page, *wheels[::-1]))]
+        told = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed}
+        said = subprocess.run(words, env=told, check=False, capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr[-500:]
+        assert digest_of(there) == digest_of(tmp_path / "here")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,35 @@
 """A model in somebody's page: three lines, on the same host, under a policy as strict as ours."""
 
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import time
+import wave
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tests.web import pages
+from tests.web import kinds, pages
+from tests.web.collecting import WAIT_MS, Collector, options_for
+from tests.web.driving import BROWSERS, ChromiumTab, Driven, Tab, browsers
+from toolkit.data.audio import of_length, resampled
+from toolkit.data.sources.image_folder import pixels
 from toolkit.serving import bundle_app
+from toolkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
+
+REPO = Path(__file__).parents[2]
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; "
@@ -31,12 +48,20 @@ HEADLESS = """\
 BARE = "<p>Nothing yet.</p>"
 TEXTS = {"/": THREE_LINES, "/shop/headless": HEADLESS, "/bare": BARE}
 MODULE = "/shop/models/flowers/sanderling.js"
+KINDS = ("flowers", "digits", "photos", "sounds", "sensor")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Visit:
-    page: "Page"
-    complaints: list[str] = field(default_factory=list)
+    tab: ChromiumTab
+
+    @property
+    def page(self) -> "Page":
+        return self.tab.page
+
+    @property
+    def complaints(self) -> list[str]:
+        return self.tab.complaints
 
     def ask(self, script: str, argument: object = None) -> Any:
         return self.page.evaluate(script, argument)
@@ -46,52 +71,74 @@ class Visit:
 def florist(
     hosting: Callable[[Any], str], web: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """A host with pages of its own, and two bundles in folders below."""
+    """A host with pages of its own, and a bundle of each kind in a folder below."""
     from starlette.applications import Starlette
-    from starlette.responses import HTMLResponse
     from starlette.routing import Mount, Route
 
     folder = tmp_path_factory.mktemp("models")
-
-    def own(text: str) -> Callable[..., Any]:
-        head = '<title>Florist</title><link rel="icon" href="data:," />'
-        html = f'<!doctype html><html lang="en">{head}<main>{text}</main>'
-        return lambda request: HTMLResponse(html, headers={"content-security-policy": POLICY})
-
     mounts = [
-        Mount(f"/shop/models/{kind}", bundle_app(pages.bundled(kind, folder)))
-        for kind in ("flowers", "digits")
+        Mount(f"/shop/models/{kind}", bundle_app(pages.bundled(kind, folder))) for kind in KINDS
     ]
-    return hosting(Starlette(routes=[*mounts, *(Route(at, own(t)) for at, t in TEXTS.items())]))
+    own = [Route(at, answering(document(text))) for at, text in TEXTS.items()]
+    policy = POLICY.replace("img-src 'self'", "img-src *")
+    own.append(Route("/open", answering(document(BARE), policy=policy)))
+    return hosting(Starlette(routes=[*mounts, *own]))
+
+
+def document(text: str) -> str:
+    head = '<title>Florist</title><link rel="icon" href="data:," />'
+    return f'<!doctype html><html lang="en">{head}<main>{text}</main>'
+
+
+def answering(text: str, media_type: str = "text/html", policy: str = POLICY) -> Callable[..., Any]:
+    """What answers with that text under a policy as strict as ours."""
+    from starlette.responses import Response
+
+    headers = {"content-security-policy": policy}
+    return lambda request: Response(text, media_type=media_type, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driven]]:
+    """Gives `driven(name)`: that browser, running; the same one for everyone who asks."""
+    with browsers() as launch:
+        yield cache(lambda name: launch(name, tmp_path_factory.mktemp("profile")))
 
 
 @pytest.fixture
-def visit(chromium: "Browser", florist: str) -> Iterator[Callable[[str], Visit]]:
-    contexts = []
+def visit(driven: Callable[[str], Driven], florist: str) -> Iterator[Callable[[str], Visit]]:
+    tabs: list[ChromiumTab] = []
 
     def one(path: str) -> Visit:
-        context = chromium.new_context()
-        contexts.append(context)
-        page = context.new_page()
-        seen = Visit(page)
-        page.on("console", lambda line: seen.complaints.append(f"{line.type}: {line.text}"))
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        page.add_init_script(
+        tab = driven("chromium").tab()
+        assert isinstance(tab, ChromiumTab)
+        tabs.append(tab)
+        tab.page.add_init_script(
             """window.told = [];
             for (const name of ["ready", "answer", "error"]) {
               addEventListener(`sanderling-${name}`, ({ detail }) =>
                 told.push([name, detail.name ?? "", detail.label ?? detail.message ?? ""]));
             }"""
         )
-        page.goto(f"{florist}{path}")
-        return seen
+        tab.open(f"{florist}{path}")
+        return Visit(tab)
 
     yield one
-    for context in contexts:
-        context.close()
+    for tab in tabs:
+        tab.close()
+
+
+@pytest.fixture(params=BROWSERS)
+def tab(request: pytest.FixtureRequest, driven: Callable[[str], Driven]) -> Iterator[Tab]:
+    """An empty tab of either browser."""
+    made = driven(request.param).tab()
+    yield made
+    made.close()
 
 
 ELEMENT = "document.querySelector('sanderling-model')"
+COLOUR = "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color]"
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def test_three_lines_put_a_model_into_a_page(visit: Callable[[str], Visit]) -> None:
@@ -237,17 +284,398 @@ def test_the_page_around_it_gives_it_its_colours(visit: Callable[[str], Visit]) 
         }"""
     )
 
-    colour = "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color]"
-    assert seen.page.locator("#answer").evaluate(colour)[0] == "rgb(1, 2, 3)"
-    assert seen.page.locator("#verdict").evaluate(colour)[1] == "rgb(4, 5, 6)"
+    assert seen.page.locator("#answer").evaluate(COLOUR)[0] == "rgb(1, 2, 3)"
+    assert seen.page.locator("#verdict").evaluate(COLOUR)[1] == "rgb(4, 5, 6)"
 
 
-def test_axe_finds_nothing_in_an_embedded_model(visit: Callable[[str], Visit]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing_in_an_embedded_model_in_both_themes(
+    kind: str, visit: Callable[[str], Visit]
+) -> None:
     from tests.web.test_accessibility import AXE, violations
 
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: npm ci in web/")
     seen = visit("/")
-    seen.ask(f"{ELEMENT}.ready.then(() => {ELEMENT}.predict([6.5, 3, 5.5, 2]))")
+    item = pages.KINDS[kind]().items[0].reshape(-1).tolist()
 
-    assert violations(seen.page, AXE.read_text()) == []
+    seen.ask(f"kind => {{ {ELEMENT}.src = `/shop/models/${{kind}}/` }}", kind)
+    seen.ask(f"item => {ELEMENT}.ready.then(() => {ELEMENT}.predict(item))", item)
+    found = {}
+    for theme in THEMES:
+        seen.page.emulate_media(color_scheme=theme)
+        seen.page.wait_for_timeout(150)  # colours move for 120 ms
+        colour = seen.page.locator("#answer").evaluate(COLOUR)[0]
+        red, *_ = map(int, re.findall(r"\d+", colour))
+        found[theme] = (red > 127, violations(seen.page, AXE.read_text()))
+
+    assert found == {"light": (True, []), "dark": (False, [])}
+
+
+GIVE_PICTURES = """async ({ kind, width, height, rgba, png, same }) => {
+  const { load } = await import(`/shop/models/${kind}/sanderling.js`);
+  const model = await load(`/shop/models/${kind}/`);
+  const bytes = (text) => Uint8ClampedArray.from(atob(text), (letter) => letter.charCodeAt(0));
+  const shown = new ImageData(bytes(rgba), width, height);
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  canvas.getContext("2d").putImageData(shown, 0, 0);
+  const offscreen = new OffscreenCanvas(width, height);
+  offscreen.getContext("2d").putImageData(shown, 0, 0);
+  const image = Object.assign(new Image(), { src: `data:image/png;base64,${png}` });
+  await image.decode();
+  const memory = new Uint8ClampedArray(4 + 4 * width * height);
+  memory.set(shown.data, 4);
+  const given = {
+    "tensors": { image: same },
+    "canvas": canvas,
+    "offscreen canvas": offscreen,
+    "bitmap": await createImageBitmap(canvas),
+    "image element": image,
+    "pixels": shown,
+    "pixels in a piece of memory": new ImageData(memory.subarray(4), width, height),
+    "blob": new Blob([bytes(png)]),
+    "file": new File([bytes(png)], "picture.png", { type: "image/png" }),
+  };
+  const found = {};
+  for (const [name, one] of Object.entries(given)) {
+    const { label, outputs } = await model.predict(one);
+    found[name] = [label, Array.from(outputs.probabilities.data)];
+  }
+  model.close();
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("kind", ["photos", "digits"])
+def test_a_picture_is_the_same_in_whatever_it_is_given(
+    kind: str, tab: Tab, florist: str, tmp_path: Path
+) -> None:
+    """As numbers it is what training makes of its file."""
+    from PIL import Image
+
+    picture = photograph() if kind == "photos" else scan()
+    picture.save(tmp_path / "picture.png")
+    [channels, height, width] = pages.KINDS[kind]().signature.inputs[0].shape[1:]
+    expected = pixels(tmp_path / "picture.png", channels, height, width)
+    if kind == "digits":
+        expected = (expected / 255 * 16).astype(np.float32)  # its ink lies between 0 and 16
+    words = {
+        "kind": kind,
+        "width": picture.width,
+        "height": picture.height,
+        "rgba": text(picture.convert("RGBA").tobytes()),
+        "png": text((tmp_path / "picture.png").read_bytes()),
+        "same": {"shape": [1, channels, height, width], "data": expected.reshape(-1).tolist()},
+    }
+
+    tab.open(f"{florist}/bare")
+    found = tab.evaluate(GIVE_PICTURES, words)
+
+    assert isinstance(picture, Image.Image)
+    assert len(found) == 9
+    assert {name for name, told in found.items() if told != found["tensors"]} == set()
+    [here] = pages.KINDS[kind]().answers(expected[None])
+    assert np.abs(found["tensors"][1] - here).max() <= 1e-5
+    assert found["tensors"][0] == pages.KINDS[kind]().signature.labels[here.argmax()]
+
+
+def photograph() -> Any:
+    from PIL import Image
+
+    return Image.fromarray(kinds.photographs()["dahlia"]).crop((100, 50, 420, 350))
+
+
+def scan() -> Any:
+    """A three, of the size that the model of digits reads, in levels of grey."""
+    from PIL import Image
+
+    [ink] = pages.KINDS["digits"]().items[3]
+    return Image.fromarray((ink / 16 * 255).round().astype(np.uint8))
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+GIVE_SOUNDS = """async ({ rate, channels, wav, same }) => {
+  const { load } = await import("/shop/models/sounds/sanderling.js");
+  const model = await load("/shop/models/sounds/");
+  const [{ length }] = channels;
+  const buffer = new AudioBuffer({ length, sampleRate: rate, numberOfChannels: channels.length });
+  channels.forEach((values, i) => buffer.copyToChannel(Float32Array.from(values), i));
+  const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
+  const given = { tensors: { audio: same }, buffer, blob: new Blob([bytes]) };
+  const found = {};
+  for (const [name, one] of Object.entries(given)) {
+    const { label, outputs } = await model.predict(one);
+    found[name] = [label, Array.from(outputs.probabilities.data)];
+  }
+  model.close();
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44_100, 2)])
+def test_a_sound_is_the_same_as_audio_and_as_a_wav(
+    rate: int, channels: int, tab: Tab, florist: str
+) -> None:
+    """As numbers it is what training makes of its file."""
+    made = pages.KINDS["sounds"]()
+    tone = 0.4 * np.sin(2 * np.pi * 900 * np.arange(int(0.4 * rate)) / rate)
+    noise = np.random.default_rng(7).normal(0, 0.02, (len(tone), channels))
+    samples = np.round((tone[:, None] + noise) * 2**15).astype("<i2")
+    clip = resampled((samples / 2**15).mean(axis=1).astype(np.float32), rate, 8000)
+    expected = of_length(clip, 4000)[None]
+    words = {
+        "rate": rate,
+        "channels": (samples.T / 2**15).tolist(),
+        "wav": text(wav(samples, rate)),
+        "same": {"shape": [1, 1, 4000], "data": expected.reshape(-1).tolist()},
+    }
+
+    tab.open(f"{florist}/bare")
+    found = tab.evaluate(GIVE_SOUNDS, words)
+
+    [here] = made.answers(expected[None])
+    assert {label for label, _ in found.values()} == {made.signature.labels[here.argmax()]}
+    assert found["buffer"] == found["blob"]
+    off = [np.abs(shares - here).max() for _, shares in found.values()]
+    assert max(off) <= 1e-5
+    if rate == 8000:  # else two programs compute the spectrum
+        assert found["buffer"] == found["tensors"]
+
+
+def wav(samples: NDArray[np.int16], rate: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as stream:
+        stream.setparams((samples.shape[1], 2, rate, 0, "NONE", ""))
+        stream.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+REFUSED = """async ([kind, wav]) => {
+  const { load, EdgeError } = await import(`/shop/models/${kind}/sanderling.js`);
+  const model = await load(`/shop/models/${kind}/`);
+  const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 30 });
+  canvas.getContext("2d").fillRect(5, 5, 20, 9);
+  const given = {
+    canvas,
+    bitmap: await createImageBitmap(canvas),
+    sound: new AudioBuffer({ length: 100, sampleRate: 8000, numberOfChannels: 1 }),
+    row: { "petal length": 1 },
+    "png file": await new Promise((resolve) => canvas.toBlob(resolve)),
+    "wav file": new Blob([Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0))]),
+    "empty file": new Blob([]),
+    "blank canvas": Object.assign(document.createElement("canvas"), { width: 40, height: 30 }),
+    "canvas of no size": Object.assign(document.createElement("canvas"), { width: 0 }),
+    element: document.body,
+    nothing: null,
+  };
+  const found = {};
+  for (const [name, one] of Object.entries(given)) {
+    found[name] = await model.predict(one).then(
+      ({ label }) => `answers ${label}`,
+      (error) => error instanceof EdgeError ? [error.message, error.hint] : `throws ${error}`,
+    );
+  }
+  model.close();
+  return found;
+}"""
+DRAWINGS = {"canvas", "bitmap", "png file"}
+TAKES = {  # what each model answers to, and how it calls what it takes
+    "flowers": ({"row"}, "a table"),
+    "digits": (DRAWINGS, "a drawing"),
+    "photos": (DRAWINGS | {"blank canvas"}, "a picture"),
+    "sounds": ({"sound", "wav file"}, "a sound"),
+    "sensor": (set[str](), "a series"),
+}
+
+
+@pytest.mark.parametrize("kind", TAKES)
+def test_what_a_model_does_not_take_is_refused_in_words(
+    kind: str, visit: Callable[[str], Visit]
+) -> None:
+    accepted, takes = TAKES[kind]
+    seen = visit("/bare")
+
+    found = seen.ask(REFUSED, [kind, text(wav(np.zeros((50, 1), np.int16), 8000))])
+
+    answered = {name for name, told in found.items() if str(told).startswith("answers")}
+    told = {name: one for name, one in found.items() if name not in answered}
+    assert answered == accepted
+    assert all(message and hint for message, hint in told.values()), told
+    for name, what in {"canvas": "a picture", "sound": "a sound", "row": "a row"}.items():
+        if name not in accepted:
+            assert told[name][0] == f"The model takes {takes}; {what} was given."
+    assert seen.complaints == []
+
+
+def test_a_picture_of_another_host_is_refused_in_words(
+    tab: Tab, florist: str, hosting: Callable[[Any], str]
+) -> None:
+    from starlette.applications import Starlette
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    file = io.BytesIO()
+    photograph().save(file, "PNG")
+    picture = Response(file.getvalue(), media_type="image/png")
+    elsewhere = hosting(Starlette(routes=[Route("/photo.png", lambda request: picture)]))
+
+    tab.open(f"{florist}/open")
+    told = tab.evaluate(
+        """async (src) => {
+          const { load, EdgeError } = await import("/shop/models/photos/sanderling.js");
+          const model = await load("/shop/models/photos/");
+          const image = Object.assign(new Image(), { src });
+          await image.decode();
+          return model.predict(image).catch((error) => [error instanceof EdgeError, error.message]);
+        }""",
+        f"{elsewhere}/photo.png",
+    )
+
+    assert told == [True, "The picture comes from another host, whose pixels a page may not read."]
+
+
+PAGE = REPO.joinpath("docs", "browser.md").read_text().partition("## In a page of your own")[2]
+SECTION = PAGE.partition("\n## ")[0]
+SNIPPETS = dict(re.findall(r"```(html|js)\n(.*?)```", SECTION, re.DOTALL))
+DRAW = """
+const pen = document.querySelector("canvas").getContext("2d");
+pen.lineWidth = 26;  // black on nothing, as every canvas begins
+for (const [x, y] of [[70, 70], [220, 70], [130, 330]]) pen.lineTo(x, y);
+pen.stroke();
+"""
+TOLD = "\nwindow.found = { label, confidence, ready: await model.ready };"
+
+
+def test_what_the_documentation_shows_works_as_it_stands(
+    tab: Tab, hosting: Callable[[Any], str], web: Path, tmp_path: Path
+) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount, Route
+
+    drawing = '<canvas width="300" height="400"></canvas><script src="/draw.js"></script>'
+    script = '<script type="module" src="/own.js"></script>'
+    texts = {
+        "/": (document(f"{SNIPPETS['html']}{drawing}{script}"), "text/html"),
+        "/draw.js": (DRAW, "text/javascript"),
+        "/own.js": (SNIPPETS["js"] + TOLD, "text/javascript"),
+    }
+    own = [Route(at, answering(*made)) for at, made in texts.items()]
+    site = Mount("/site", bundle_app(pages.bundled("digits", tmp_path)))
+    host = hosting(Starlette(routes=[site, *own]))
+
+    tab.open(f"{host}/")
+    found = tab.evaluate(
+        """async () => {
+          while (!window.found) await new Promise((resolve) => setTimeout(resolve, 20));
+          const place = document.querySelector("sanderling-model");
+          const model = await place.ready;
+          const { label } = await place.predict(document.querySelector("canvas"));
+          const shown = place.shadowRoot.querySelector("#verdict").textContent;
+          return [window.found, model.name, label, shown];
+        }"""
+    )
+
+    loaded, name, label, shown = found
+    assert (name, label, shown) == ("digits", "7", "7")
+    assert loaded["label"] == "7"
+    assert 0.1 < loaded["confidence"] <= 1
+    assert loaded["ready"] is False  # a lite bundle
+    assert {url.removeprefix(host).partition("/")[0] for url in tab.requests} <= {"", "data:,"}
+
+
+def test_what_the_documentation_shows_has_the_types_of_the_bundle(
+    web: Path, tmp_path: Path
+) -> None:
+    node = shutil.which("node") or shutil.which("node", path=REPO / ".venv" / "bin")
+    compiler = REPO / "web" / "node_modules" / "typescript" / "bin" / "tsc"
+    if not node or not compiler.is_file():
+        pytest.skip("TypeScript is not installed: npm ci in web/")
+    site = pages.bundled("digits", tmp_path)
+    site.rename(tmp_path / "site")
+
+    def compiled(script: str) -> str:
+        (tmp_path / "own.ts").write_text(f"{script}\nexport {{}};\n")
+        options = {
+            "module": "esnext",
+            "moduleResolution": "bundler",
+            "target": "es2022",
+            "lib": ["es2024", "dom", "dom.iterable"],
+            "types": [],
+            "noEmit": True,
+            "strict": True,
+            "strictNullChecks": False,  # only the page knows whether there is a canvas
+            "paths": {"/site/*": ["./site/*"]},
+        }
+        settings = {"compilerOptions": options, "files": ["own.ts"]}
+        (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
+        words = [node, str(compiler), "--project", str(tmp_path)]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+    assert compiled(SNIPPETS["js"]) == ""
+    assert "'lable' does not exist" in compiled(SNIPPETS["js"].replace("label", "lable"))
+
+
+def test_nothing_is_sent_but_while_the_visitor_agrees(
+    driven: Callable[[str], Driven],
+    hosting: Callable[[Any], str],
+    web: Path,
+    tmp_path: Path,
+) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount, Route
+
+    collector = Collector(Workspace.create(tmp_path / "ws"))
+    site = pages.bundled("flowers", tmp_path, options_for(collector, "flowers"))
+    own = Route("/", answering(document(BARE)))
+    host = hosting(Starlette(routes=[Mount("/site", bundle_app(site)), own]))
+    tab = driven("chromium").tab()
+    assert isinstance(tab, ChromiumTab)
+    tab.page.clock.install()
+    collector.up()
+
+    def predict(times: int) -> None:
+        row = {"petal length": 1.4, "petal width": 0.2, "sepal length": 5, "sepal width": 3}
+        tab.evaluate(
+            """async ([row, times]) => {
+              for (let i = 0; i < times; i++) await window.model.predict(row);
+            }""",
+            [row, times],
+        )
+        tab.page.clock.run_for(61_000)
+
+    try:
+        tab.open(f"{host}/")
+        ready = tab.evaluate(
+            """async () => {
+              window.model = await (await import("/site/sanderling.js")).load("/site/");
+              return window.model.ready;
+            }"""
+        )
+        predict(7)
+        before = tab.evaluate("window.model.share(true)")
+        predict(2)
+        until(lambda: len(collector.heard) > 0)
+        after = tab.evaluate("window.model.share(false)")
+        predict(7)
+        tab.evaluate("window.model.share(true)")
+        predict(1)
+        until(lambda: len(collector.heard) > 1)
+    finally:
+        tab.close()
+        collector.down()
+
+    assert ready is True
+    assert [before, after] == [{"sent": 0, "left": 0}] * 2
+    records = [record for heard in collector.heard for record in heard.records]
+    assert [record["samples"] for record in records] == [2, 1]
+    assert len({record["device"] for record in records}) == 2  # a no forgets the name as well
+
+
+def until(happened: Callable[[], bool]) -> None:
+    limit = time.monotonic() + WAIT_MS / 1000
+    while not happened():
+        assert time.monotonic() < limit, "nothing came"
+        time.sleep(0.05)

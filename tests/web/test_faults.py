@@ -1,8 +1,10 @@
 """What is broken, full, forbidden or forged has its words, and the page goes on if it can."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,22 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import running
-from tests.web.driving import BROWSERS, ChromiumTab, Driven, Launch, browsers
-from tests.web.faulty import KEPT, VERSION, Gate, Host, digest_of, kept, lite, repacked, told
+from tests.web.driving import BROWSERS, Chromium, ChromiumTab, Driven, Launch, Tab, browsers
+from tests.web.faulty import (
+    KEPT,
+    VERSION,
+    Fault,
+    Gate,
+    Host,
+    broken,
+    digest_of,
+    half,
+    in_another_time,
+    kept,
+    lite,
+    repacked,
+    told,
+)
 from toolkit.serving import bundle_app
 
 MODEL = "package/model.onnx"
@@ -48,6 +64,12 @@ def opened(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Callable
 @pytest.fixture(scope="module")
 def small(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lite(package, tmp_path_factory.mktemp("bundles") / "small")
+
+
+@pytest.fixture(scope="module")
+def newer(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles")
+    return lite(repacked(package, folder / "newer.sndl", "b" * 12), folder / "newer")
 
 
 @pytest.fixture
@@ -114,14 +136,13 @@ def test_a_decayed_entry_without_a_host_has_readable_words(
 
 
 def test_a_bundle_that_cannot_be_mended_gives_way_to_the_hosts_new_one(
-    chromium_tab: ChromiumTab, small: Path, package: Path, tmp_path: Path
+    chromium_tab: ChromiumTab, small: Path, newer: Path
 ) -> None:
-    new = lite(repacked(package, tmp_path / "new.sndl", "b" * 12), tmp_path / "new")
     host, tab = Host(small), chromium_tab
     with running(host) as address:
         tab.open(f"{address}/")
         kept(tab, digest_of(small))
-        host.offer(new)
+        host.offer(newer)
         forget_fetched(tab)
         tab.evaluate(SPOIL, [digest_of(small), "package/manifest.json"])
 
@@ -130,7 +151,7 @@ def test_a_bundle_that_cannot_be_mended_gives_way_to_the_hosts_new_one(
         tab.open(f"{address}/")
 
         assert tab.evaluate(VERSION) == f"version {'b' * 12}"
-        kept(tab, digest_of(new))
+        kept(tab, digest_of(newer))
 
 
 def test_a_disk_that_is_full_costs_the_offline_start_and_nothing_else(
@@ -171,15 +192,27 @@ def test_a_browser_that_blocks_storage_gets_the_page_and_is_told(
     assert words.startswith("The browser keeps nothing of this page")
 
 
-def test_a_private_window_gets_the_page(launch: Launch, small: Path, tmp_path: Path) -> None:
+def private_tab(browser: Driven) -> Tab:
+    """Of a Firefox that has no other windows, or of a Chromium beside its usual ones."""
+    if not isinstance(browser, Chromium):
+        return browser.tab()
+    assert browser.context.browser
+    return ChromiumTab(browser.context.browser.new_context(), [], [])
+
+
+@pytest.mark.parametrize("name", BROWSERS)
+def test_a_private_window_keeps_the_page_as_long_as_it_is_open(
+    launch: Launch, small: Path, tmp_path: Path, name: str
+) -> None:
     private = {"browser.privatebrowsing.autostart": True}
-    browser = launch("firefox", tmp_path / "profile", preferences=private)
-    tab = browser.tab()
+    browser = launch(name, tmp_path / "profile", preferences=private)
+    tab = private_tab(browser)
     with running(bundle_app(small)) as address:
         tab.open(f"{address}/")
+        told(tab, "Kept offline")
+    tab.open(f"{address}/")  # the host is gone
 
-        assert tab.evaluate(VERSION) == "version 0123456789ab"
-        assert told(tab, "Kept offline", "Not kept offline") is not None
+    assert tab.evaluate(VERSION) == "version 0123456789ab"
     browser.close()
 
 
@@ -201,20 +234,86 @@ def test_an_address_that_is_not_secure_gets_the_page_and_is_told(
     assert words.startswith("This address is not secure")
 
 
-@pytest.mark.parametrize("year", [1970, 2100])
-def test_a_clock_that_is_wrong_changes_nothing(
-    opened: Callable[[str], Driven], small: Path, year: int
+@pytest.mark.parametrize(
+    ("name", "year"),
+    [
+        ("chromium", 1971),
+        ("chromium", 2100),
+        ("firefox", 2100),
+    ],  # its first start takes long in 1971
+)
+def test_a_browser_in_another_time_answers_keeps_the_page_and_takes_its_update(
+    launch: Launch,
+    small: Path,
+    newer: Path,
+    digits: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    year: int,
 ) -> None:
-    tab = opened("chromium").tab()
-    assert isinstance(tab, ChromiumTab)
-    tab.page.clock.set_system_time(f"{year}-01-01")
-    with running(bundle_app(small)) as address:
+    programs = in_another_time(tmp_path, datetime(year, 7, 1, tzinfo=UTC) - datetime.now(UTC))
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    browser, host = launch(name, tmp_path / "profile"), Host(small)
+    tab = browser.tab()
+    with running(host) as address:
         tab.open(f"{address}/")
         kept(tab, digest_of(small))
+        host.offer(newer)
+        tab.open(f"{address}/")
+        kept(tab, digest_of(newer))
 
-        assert tab.evaluate("new Date().getFullYear()") == year
+    tab.open(f"{address}/")  # the host is gone
+    image = {"image": {"shape": [1, 1, 8, 8], "data": digits.test[:1].reshape(-1).tolist()}}
+    found: Any = tab.evaluate("words => window.sanderling.predict(words)", image)
+
+    assert tab.evaluate("new Date().getFullYear()") == year  # the browser does believe it
+    assert tab.evaluate(VERSION) == f"version {'b' * 12}"
+    assert found["label"] == str(digits.answers(digits.test[:1]).argmax())
+    browser.close()
+
+
+FIRST = [  # what the first answer waits for
+    ("chromium", "bundle.json"),
+    ("chromium", MODEL),
+    ("chromium", "engines/ort/ort-wasm-simd-threaded.wasm"),
+    ("firefox", "bundle.json"),
+    ("firefox", MODEL),
+    ("firefox", "engines/ort/ort-wasm-simd-threaded.wasm"),
+]
+
+
+@pytest.mark.parametrize("fault", [broken, half])
+@pytest.mark.parametrize(("name", "path"), FIRST)
+def test_a_host_that_fails_once_at_a_first_visit_is_asked_again(
+    opened: Callable[[str], Driven], small: Path, name: str, path: str, fault: Fault
+) -> None:
+    host, tab = Host(small), opened(name).tab()
+    host.fail_once(path, fault)
+    with running(host) as address:
+        tab.open(f"{address}/")
+
         assert tab.evaluate(VERSION) == "version 0123456789ab"
+        assert path not in host.faults
     tab.close()
+
+
+@pytest.mark.parametrize("fault", [broken, half])
+@pytest.mark.parametrize(("name", "path"), [*FIRST, ("chromium", "engines/ort.js")])
+def test_a_host_that_goes_on_failing_at_a_first_visit_is_told_in_words(
+    opened: Callable[[str], Driven], small: Path, name: str, path: str, fault: Fault
+) -> None:
+    host, tab = Host(small), opened(name).tab()
+    host.faults[path] = fault
+    with running(host) as address:
+        tab.open(f"{address}/")
+        failed, shown = tab.evaluate(FAILURE)
+        hint = tab.evaluate("document.querySelector('#failure-hint').textContent")
+    tab.close()
+
+    assert failed == shown
+    assert failed.startswith(f"{path} could not be fetched")
+    assert hint.endswith(("running?", "later."))
 
 
 def change(file: Path) -> None:
@@ -233,11 +332,14 @@ def change(file: Path) -> None:
         "engines/ort.js",
         "engines/ort/ort-wasm-simd-threaded.wasm",
         "engines/ort/ort-wasm-simd-threaded.mjs",
+        "worker.js",
+        "chunks/*.js",  # the first of them
     ],
 )
-def test_a_tampered_model_or_engine_is_refused_by_name(
+def test_a_tampered_model_or_program_of_the_worker_is_refused_by_name(
     chromium_tab: ChromiumTab, site: Path, path: str
 ) -> None:
+    path = min(site.glob(path)).relative_to(site).as_posix()
     change(site / path)
     tab = chromium_tab
     with running(bundle_app(site)) as address:
@@ -248,7 +350,7 @@ def test_a_tampered_model_or_engine_is_refused_by_name(
     assert failed.startswith(f"{path} is not the file that was bundled")
 
 
-@pytest.mark.parametrize("path", ["index.html", "page.css", "worker.js", "licences.json"])
+@pytest.mark.parametrize("path", ["index.html", "page.css", "licences.json"])
 def test_a_tampered_file_that_the_model_does_not_need_is_named_and_not_kept(
     chromium_tab: ChromiumTab, site: Path, path: str
 ) -> None:
@@ -273,7 +375,16 @@ def test_a_tampered_program_of_the_page_is_refused_by_the_browser_and_the_page_s
         assert "not the" in tab.page.locator("#refused").inner_text()
 
 
-@pytest.mark.parametrize("path", ["python/stdlib.zip", "python/pyodide.asm.wasm"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "python/stdlib.zip",
+        "python/pyodide.asm.wasm",
+        "python/python.js",
+        "python/pyodide.mjs",
+        "python/pyodide.asm.mjs",
+    ],
+)
 def test_a_tampered_python_is_refused_by_name_and_the_page_answers_without(
     chromium_tab: ChromiumTab, bundled: Path, tmp_path: Path, path: str
 ) -> None:

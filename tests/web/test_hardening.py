@@ -10,29 +10,23 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from edge_targets.bundling import bundle
-from tests.web.driving import BROWSERS, Chromium, Elsewhere, Launch, Tab, browsers
+from edge_targets.bundling import Options, bundle
+from tests.web.conftest import running
+from tests.web.driving import BROWSERS, Elsewhere, Launch, Tab, browsers
+from tests.web.faulty import Gate, Host
 from tests.web.hosts import Strict, plain_host
 from tests.web.packages import KEY
 from toolkit.serving import bundle_app
 
 ENGINES = ("onnx", "tflite")
+FASTER = "tflite, accelerated"
 READY = "window.sanderling.ready.then(() => 'ready', error => `${error.message} ${error.hint}`)"
-FIRST = """Promise.race([
-  window.sanderling.ready.then(() => "Python"), window.sanderling.first.then(() => "engine"),
-])"""
 # the page registers it when everything else is done
 KEPT = "navigator.serviceWorker.ready.then(() => true)"
 SIMD = """WebAssembly.validate(new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0,
   65, 0, 253, 15, 253, 98, 11
 ]))"""
-PHONE = {  # ms, bytes a second
-    "offline": False,
-    "latency": 40,
-    "downloadThroughput": 1.25e6,
-    "uploadThroughput": 1.25e6,
-}
 REPORT_S = 30  # a browser sends its reports when it finds the time
 NAME = "models.test"  # an address that is not this machine's own, and so must have https
 
@@ -47,11 +41,12 @@ def launch() -> Iterator[Launch]:
 def bundles(
     package: Path, tflite: Path, web: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """The digits for each engine."""
+    """The digits for each engine, and with the faster ones beside it."""
     folder = tmp_path_factory.mktemp("bundles")
     for name, path in {"onnx": package, "tflite": tflite}.items():
         bundle(path, folder / name, KEY, [KEY.public], web=web)
-    return {name: folder / name for name in ENGINES}
+    bundle(tflite, folder / FASTER, KEY, [KEY.public], Options(accelerate=True), web=web)
+    return {name: folder / name for name in (*ENGINES, FASTER)}
 
 
 def answers(tab: Tab, digits: Any) -> list[str]:
@@ -135,12 +130,13 @@ def test_what_goes_elsewhere_is_noticed(
     assert elsewhere.asked
 
 
+@pytest.mark.parametrize("engine", [*ENGINES, FASTER])
 @pytest.mark.parametrize("name", BROWSERS)
 def test_a_plain_host_below_a_path_is_enough(
-    name: str, launch: Launch, bundles: dict[str, Path], digits: Any, tmp_path: Path
+    name: str, engine: str, launch: Launch, bundles: dict[str, Path], digits: Any, tmp_path: Path
 ) -> None:
     below = tmp_path / "site" / "shared" / "models"
-    shutil.copytree(bundles["tflite"], below)
+    shutil.copytree(bundles[engine], below)
     browser = launch(name, tmp_path / "profile")
     with plain_host(tmp_path / "site") as host:
         tab = browser.tab()
@@ -249,23 +245,19 @@ def test_a_small_heap_is_enough(
     browser.close()
 
 
-def test_on_a_slow_link_the_first_answer_does_not_wait_for_python(
-    launch: Launch,
-    bundles: dict[str, Path],
-    serving: Callable[..., str],
-    digits: Any,
-    tmp_path: Path,
+def test_the_first_answer_is_there_while_python_is_still_on_its_way(
+    launch: Launch, bundles: dict[str, Path], digits: Any, tmp_path: Path
 ) -> None:
+    host, gate = Host(bundles["tflite"]), Gate()
+    host.faults["python/pyodide.asm.wasm"] = gate
     browser = launch("chromium", tmp_path)
-    assert isinstance(browser, Chromium)
     tab = browser.tab()
-    link = browser.context.new_cdp_session(tab.page)
-    link.send("Network.enable")
-    link.send("Network.emulateNetworkConditions", PHONE)
-    tab.open(serving(bundles["tflite"]))
+    with running(host) as address:
+        tab.open(f"{address}/")
 
-    assert tab.evaluate(FIRST) == "engine"
-    assert tab.evaluate(READY) == "ready"
-    assert answers(tab, digits) == expected(digits)
+        assert tab.evaluate("window.sanderling.first.then(() => 'answered')") == "answered"
+        gate.open.set()
+        assert tab.evaluate(READY) == "ready"
+        assert answers(tab, digits) == expected(digits)
     assert tab.complaints == []
     browser.close()

@@ -1,13 +1,28 @@
 """What the usual hosts are told: the one policy, in words that their own programs take."""
 
+import gzip
+import json
 import re
-import shutil
-import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from edge_targets.bundling.hosting import HEADERS, MEDIA_TYPES, POLICY, README, headers, snippets
+from edge_targets.bundling.hosting import (
+    HEADERS,
+    MEDIA_TYPES,
+    POLICY,
+    README,
+    RECORDS,
+    headers,
+    snippets,
+)
+from tests.web.driving import ChromiumTab, Launch, browsers
+from tests.web.real_hosts import HOSTS, hosted, kind_of
 
 COLLECTOR = "https://fleet.example:8443"
 
@@ -55,55 +70,164 @@ def test_the_readme_says_for_each_host_what_to_do() -> None:
     assert max(len(line) for line in told.splitlines()) <= 100
 
 
-def program(*names: str) -> str:
+def published(text: str) -> dict[str, dict[str, str]]:
+    """The headers of each pattern of a `_headers` file, by their names in small letters."""
+    rules: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        assert len(line) <= 2000  # Cloudflare leaves out what is longer
+        if line.startswith("/"):
+            rules[line] = {}
+            continue
+        name, _, value = line.partition(":")
+        assert line.startswith("  ")
+        assert name.strip().lower() not in rules[list(rules)[-1]]
+        rules[list(rules)[-1]][name.strip().lower()] = value.strip()
+    return rules
+
+
+@pytest.mark.parametrize("name", ["", "index.html", "engines/ort/a.mjs", "engines/ort/a.wasm"])
+def test_published_files_get_the_same_headers_and_the_types_that_are_not_known(name: str) -> None:
+    rules = published(snippets(COLLECTOR)["_headers"])
+
+    # both hosts join the values of a header that two patterns give
+    said: dict[str, str] = {}
+    for pattern, more in rules.items():
+        assert pattern.count("*") == 1
+        if fnmatchcase(f"/models/digits/{name}", pattern):
+            assert not said.keys() & more.keys()
+            said |= more
+    kind = said.pop("content-type", None)
+    assert said == headers(COLLECTOR)
+    suffix = Path(name).suffix
+    assert kind == (MEDIA_TYPES[suffix] if suffix in (".mjs", ".wasm") else None)
+
+
+PATHS = ("/", "/models/digits/")
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Launch]:
+    with browsers() as launch:
+        yield launch
+
+
+@pytest.fixture(scope="module", params=[(name, path) for name in HOSTS for path in PATHS], ids=str)
+def host(request: pytest.FixtureRequest, bundled: Path) -> Iterator[str]:
+    """The address of a bundle at a real host."""
+    name, path = request.param
+    with hosted(name, bundled, path) as address:
+        yield address
+
+
+def ask(url: str, body: bytes | None = None, **asked: str) -> tuple[Message, bytes, int]:
+    """What a host says, what it sends and how it went."""
+    words = {name.replace("_", "-"): value for name, value in asked.items()}
+    request = urllib.request.Request(url, body, words)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as found:
+            return found.headers, found.read(), found.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.headers, error.read(), error.code
+
+
+def test_a_real_host_sends_every_file_as_it_is(host: str, bundled: Path) -> None:
+    for name in fetched(bundled):
+        said, body, _ = ask(f"{host}{name}")
+
+        assert said["content-encoding"] is None, name
+        assert body == (bundled / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("accepted", ["gzip, deflate, br, zstd", "gzip"])
+def test_a_real_host_sends_the_smallest_copy_that_a_browser_takes(
+    accepted: str, host: str, bundled: Path, request: pytest.FixtureRequest
+) -> None:
+    import brotli
+
+    undo = {"br": brotli.decompress, "gzip": gzip.decompress}
+    without_brotli = request.node.callspec.params["host"][0] == "nginx"
+    best = "br" if "br" in accepted and not without_brotli else "gzip"
+
+    for name in fetched(bundled):
+        said, body, _ = ask(f"{host}{name}", accept_encoding=accepted)
+
+        there = (bundled / f"{name}.{'br' if best == 'br' else 'gz'}").is_file()
+        assert said["content-encoding"] == (best if there else None), name
+        if there:
+            body = undo[best](body)
+        assert body == (bundled / name).read_bytes(), name
+
+
+def test_a_real_host_says_the_type_and_every_header_of_each_file(host: str, bundled: Path) -> None:
+    names = ["", "no/such/file.js", *fetched(bundled)]
     for name in names:
-        if found := shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"):
-            return found
-    pytest.skip(f"{names[0]} is not installed")
+        for accepted in ("identity", "gzip", "gzip, br"):
+            said, _, status = ask(f"{host}{name}", accept_encoding=accepted)
+
+            assert status == (404 if name.startswith("no/") else 200)
+            assert {header: said.get_all(header) for header in HEADERS} == {
+                header: [text] for header, text in HEADERS.items()
+            }, name
+            kind = kind_of(name or "index.html")
+            if kind and status == 200:
+                assert said.get_content_type() == kind, name
+                # a module is UTF-8 whatever is said; of these a browser would have to guess it
+                guessed = kind in ("text/html", "text/plain")
+                assert said.get_content_charset() == "utf-8" or not guessed, name
+            if (bundled / f"{name}.gz").is_file():  # whatever was sent, a cache must ask again
+                assert "accept-encoding" in said.get("vary", "").lower(), name
+            assert said["content-language"] is None, name  # .br is Breton to Apache
+    assert {".html", ".js", ".mjs", ".wasm", ".zip", ".json", ".css", ".txt"} <= {
+        Path(name).suffix for name in names
+    }
 
 
-def accepted(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_a_real_host_sends_nothing_twice(host: str) -> None:
+    for accepted in ("identity", "gzip", "gzip, br"):
+        first, _, _ = ask(f"{host}page.js", accept_encoding=accepted)
+        tag = first["etag"]
+        again, nothing, status = ask(f"{host}page.js", accept_encoding=accepted, if_none_match=tag)
+
+        assert (status, nothing) == (304, b"")
+        assert again["cache-control"] == "no-cache"
 
 
-def test_nginx_takes_its_snippet(tmp_path: Path) -> None:
-    nginx = program("nginx")
-    (tmp_path / "snippet.conf").write_text(snippets()["nginx.conf"])
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    kept = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in kinds)
-    (tmp_path / "nginx.conf").write_text(
-        f"pid {tmp_path}/pid;\nerror_log {tmp_path}/errors;\nevents {{}}\nhttp {{\n"
-        f"{kept}access_log off;\nserver {{\nlisten 127.0.0.1:8099;\n"
-        f"root {tmp_path};\ninclude {tmp_path}/snippet.conf;\n}}\n}}\n"
-    )
+def test_a_real_host_says_when_it_takes_no_telemetry(host: str) -> None:
+    _, _, status = ask(f"{host}{RECORDS}", b"{}")
 
-    accepted(nginx, "-t", "-e", str(tmp_path / "errors"), "-c", str(tmp_path / "nginx.conf"))
+    assert status in (404, 405, 501)  # of which the page makes a sentence for the visitor
 
 
-def test_apache_takes_its_snippet(tmp_path: Path) -> None:
-    apache = program("apache2", "httpd")
-    modules = next(
-        (path for path in map(Path, ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules"))
-         if path.is_dir()), None,
-    )  # fmt: skip
-    if modules is None:
-        pytest.skip("Apache's modules are not where they are looked for")
-    names = ("mpm_event", "authz_core", "dir", "mime", "headers", "rewrite")
-    loaded = "".join(f"LoadModule {name}_module {modules}/mod_{name}.so\n" for name in names)
-    (tmp_path / "apache.conf").write_text(
-        f"ServerRoot {tmp_path}\nServerName localhost\nListen 127.0.0.1:8099\n{loaded}"
-        f"ErrorLog {tmp_path}/errors\nPidFile {tmp_path}/pid\nDocumentRoot {tmp_path}\n"
-        f"TypesConfig /dev/null\n<Directory {tmp_path}>\n{snippets()['apache.conf']}</Directory>\n"
-    )
+@pytest.mark.parametrize("host", [(name, PATHS[1]) for name in HOSTS], ids=str, indirect=True)
+def test_a_real_host_opens_the_page_without_a_complaint(
+    host: str, launch: Launch, tmp_path: Path
+) -> None:
+    browser = launch("chromium", tmp_path / "profile")
+    tab = browser.tab()
+    assert isinstance(tab, ChromiumTab)
 
-    accepted(apache, "-t", "-f", str(tmp_path / "apache.conf"))
+    tab.open(host)
+    tab.page.get_by_role("button", name="Example 4", exact=True).click()
+
+    tab.page.get_by_role("status").filter(has_text="3").wait_for()
+    tab.evaluate("window.sanderling.ready")  # with Python
+    tab.page.locator("#stage-offline.ready").wait_for()
+    assert tab.evaluate("crossOriginIsolated") is True
+    assert tab.complaints == []
+    assert [url for url in tab.requests if not url.startswith((host, "data:", "blob:"))] == []
+    browser.close()
 
 
-def test_caddy_takes_its_snippet(tmp_path: Path) -> None:
-    caddy = program("caddy")
-    (tmp_path / "snippet").write_text(snippets()["Caddyfile"])
-    text = f":8099 {{\n\troot * {tmp_path}\n\timport {tmp_path}/snippet\n}}\n"
-    (tmp_path / "Caddyfile").write_text(text)
+def test_the_rest_of_a_site_keeps_its_types(bundled: Path) -> None:
+    for name in HOSTS:
+        with hosted(name, bundled, "/models/digits/") as address:
+            said, _, status = ask(f"{address.removesuffix('models/digits/')}picture.png")
 
-    accepted(caddy, "validate", "--config", str(tmp_path / "Caddyfile"), "--adapter", "caddyfile")
+            assert status == 200
+            assert said["content-security-policy"] is None, name
+
+
+def fetched(bundled: Path) -> list[str]:
+    """What a browser may ask of a host: the files of the bundle."""
+    return list(json.loads((bundled / "bundle.json").read_text())["files"])

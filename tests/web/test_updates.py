@@ -227,6 +227,25 @@ def test_a_tab_closed_in_the_middle_of_an_update_costs_nothing(
     assert kept(again, digest_of(versions["new"]))["previous"] == digest_of(versions["old"])
 
 
+def test_removing_the_offline_copy_waits_for_an_update_under_way(
+    visitor: Visitor, versions: dict[str, Path]
+) -> None:
+    gate = Gate()
+    tab = visitor.visit()
+    told(tab, "Kept offline")
+    visitor.host.offer(versions["new"])
+    visitor.host.faults[CHANGED] = gate
+    other = visitor.another()
+    assert gate.asked.wait(30)
+
+    tab.evaluate("document.querySelector('#about button').click()")
+    gate.open.set()
+
+    assert "is new here" in told(other, "Update there", "Update refused", "Not updated")
+    told(tab, "Not kept offline")
+    assert tab.evaluate("caches.keys()") == []
+
+
 def test_tabs_that_are_opened_at_once_take_an_update_once(
     visitor: Visitor, versions: dict[str, Path]
 ) -> None:

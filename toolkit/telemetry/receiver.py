@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 PORT = 7733
 BODY_LIMIT = 1 << 20  # bytes on the wire: some 500 records of a dozen features
 PLAIN_LIMIT = 8 << 20  # bytes after decompression: JSON of histograms shrinks to a fifth or so
-PAGE_BODY_LIMIT, PAGE_PLAIN_LIMIT = 256 << 10, 2 << 20  # with a token; our pages send 60 kB
+# with a token; our pages send up to 60 kB, but for very wide tables
+PAGE_BODY_LIMIT, PAGE_PLAIN_LIMIT = 256 << 10, 2 << 20
 
 PREFLIGHT = {
     "access-control-allow-origin": "*",

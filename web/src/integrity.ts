@@ -56,7 +56,16 @@ export class Fetcher {
 
   /** The bytes of a file of the bundle. */
   async bytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(await (await this.#take(path)).arrayBuffer());
+    for (let attempt = 1; ; attempt++) {
+      const answer = await (attempt === 1 ? this.#take(path) : this.#get(path, true));
+      try {
+        return new Uint8Array(await answer.arrayBuffer());
+      } catch {
+        // without a hash, and in Firefox with one too, an answer begins before it is there
+        if (attempt === TRIES) throw this.#refuse(cut(path));
+        await pause(attempt);
+      }
+    }
   }
 
   /**
@@ -88,21 +97,21 @@ export class Fetcher {
     return coming ?? this.#get(path);
   }
 
-  async #get(path: string): Promise<Response> {
-    let failure: EdgeError;
+  async #get(path: string, again = false): Promise<Response> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#once(path, attempt > 1);
+        return await this.#once(path, again || attempt > 1);
       } catch (error) {
         if (!(error instanceof EdgeError)) throw error;
-        failure = error;
+        if (error instanceof Refusal || attempt === TRIES) throw this.#refuse(error);
       }
-      const final = failure instanceof Refusal || attempt === TRIES;
-      if (final) break;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt));
+      await pause(attempt);
     }
+  }
+
+  #refuse(failure: EdgeError): EdgeError {
     this.#refusal ??= failure;
-    throw failure;
+    return failure;
   }
 
   async #once(path: string, again: boolean): Promise<Response> {
@@ -150,6 +159,17 @@ export class Fetcher {
   #ask(path: string, options: RequestInit): Promise<Response> {
     return this.native(new URL(path, this.base), { credentials: "omit", ...options });
   }
+}
+
+function cut(path: string): EdgeError {
+  return new EdgeError(
+    `${path} could not be fetched: it ended in the middle.`,
+    "Is the server still running?",
+  );
+}
+
+function pause(attempt: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt));
 }
 
 /** Asking once more would give the same. */

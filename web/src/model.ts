@@ -18,9 +18,11 @@ import type {
 import { EdgeError } from "./read";
 import { scriptAddress } from "./scripts";
 import type { Flushed } from "./telemetry";
-import { agree, disagree } from "./visitor";
+import { agree, disagree, onDisagreed } from "./visitor";
 
 export type { Input };
+
+const WINDOW_MS = 60_000; // one record a minute at most
 
 export type Answered = Answer & {
   readonly outputs: Readonly<Record<string, Tensor>>;
@@ -74,6 +76,7 @@ export async function openModel(base: URL, options: Opening = {}): Promise<Opene
 
 export class OpenedModel implements Model {
   readonly ready: Promise<boolean>;
+  #sending: AbortController | null = null; // while the visitor agrees
 
   constructor(
     readonly client: Client,
@@ -120,12 +123,28 @@ export class OpenedModel implements Model {
     return this.client.ask("predict", { inputs, count });
   }
 
-  share(agreed: boolean): Promise<Flushed> {
-    if (!agreed) disagree(this.base);
+  /** `tell` hears of every sending after this one. */
+  share(agreed: boolean, tell: (flushed: Flushed) => void = () => {}): Promise<Flushed> {
+    this.#sending?.abort();
+    if (agreed) this.#send(tell);
+    else disagree(this.base);
     return this.client.ask("consent", { device: agreed ? agree(this.base) : null });
   }
 
+  /** Once a minute, and when the page is put away, as it may never come back. */
+  #send(tell: (flushed: Flushed) => void): void {
+    const sending = new AbortController();
+    const { signal } = sending;
+    const flush = () => this.client.ask("flush", {}).then(tell, () => {}); // or the model was closed
+    const timer = setInterval(flush, WINDOW_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
+    document.addEventListener("visibilitychange", () => document.hidden && flush(), { signal });
+    onDisagreed(this.base, () => void this.share(false).catch(() => {}), signal);
+    this.#sending = sending;
+  }
+
   close(): void {
+    this.#sending?.abort();
     this.client.close();
   }
 }

@@ -51,7 +51,7 @@ async function open(): Promise<Open> {
   await Room.open(model);
   const lite = bundle.python === null;
   element("stage-python").hidden = lite;
-  const sharing = new Sharing(model.client, base, bundle.telemetry);
+  const sharing = new Sharing(model, base, bundle.telemetry);
   for (const ghost of document.querySelectorAll(".ghost")) ghost.remove();
   for (const id of ["input", "answer", "about", "benchmark"]) element(id).hidden = false;
   element("sharing").hidden = lite; // Python counts
@@ -103,7 +103,11 @@ async function keep({ model, about }: Open): Promise<void> {
   const check = () => keepOffline(base, show, model.started.digest);
   const remove = async () => {
     clearInterval(timer);
-    await forget(base);
+    try {
+      await forget(base);
+    } catch (error) {
+      return showFailure(error);
+    }
     show({
       state: "unavailable",
       offline: false,

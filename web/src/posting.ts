@@ -20,6 +20,11 @@ export class Refusal extends Error {
     super(`the collector answered ${status}`);
   }
 
+  /** Whether the message had more bytes than it takes. */
+  get tooLarge(): boolean {
+    return this.status === 413;
+  }
+
   /** Whether it will say the same to the same message again. */
   get unreadable(): boolean {
     return [400, 413, 415, 422].includes(this.status);
@@ -30,6 +35,7 @@ export class Refusal extends Error {
     if ([401, 403].includes(this.status)) return "The collector takes no records from this page.";
     if ([404, 405, 501].includes(this.status))
       return "There is no collector at the page's address.";
+    if (this.tooLarge) return "A record of so many features is more than the collector takes.";
     return "";
   }
 }
@@ -41,7 +47,7 @@ const ANSWER_LIMIT_MS = 30_000;
 export function postTo(base: URL, { url, token }: Collector): Post {
   return async (body, stop) => {
     const plain = new TextEncoder().encode(body);
-    // a record of very many features is more than a body may hold: gzip leaves less than half of it
+    // a record of very many features is more than a body may hold: gzip leaves a third of it
     const packed = plain.length > BODY_LIMIT ? await gzip(plain) : plain;
     const answer = await fetch(new URL(url, base), {
       method: "POST",
@@ -51,7 +57,9 @@ export function postTo(base: URL, { url, token }: Collector): Post {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
       },
       body: packed,
-      keepalive: packed.length <= BODY_LIMIT, // it goes out even when the page is left meanwhile
+      // it goes out even when the page is left meanwhile. Browsers refuse this to a larger one, of
+      // some 400 features and more: that is broken off then, and the outbox has it at the next visit
+      keepalive: packed.length <= BODY_LIMIT,
       credentials: "omit",
       referrerPolicy: "no-referrer",
       redirect: "error", // a redirect could lead to another host

@@ -31,6 +31,8 @@ interface Counted {
   readonly latencyMs: number;
 }
 
+const OWN = "worker.js"; // this very program
+const SHARED = "chunks/"; // by it, the engines and Python
 const NOTHING: Flushed = { sent: 0, left: 0 };
 const LIBRARY = "python/stdlib.zip";
 const BINARIES = ["python/pyodide.asm.wasm", LIBRARY];
@@ -118,7 +120,7 @@ export class Session {
     if (!bundle.python) throw new EdgeError("This bundle has no Python in it.");
     const scripts = ["python.js", "pyodide.mjs", "pyodide.asm.mjs"].map((name) => `python/${name}`);
     const binaries = this.fetcher.ahead(...BINARIES);
-    const [{ Python }] = await Promise.all([import("./python"), this.fetcher.compare(...scripts)]);
+    const { Python } = await compared(import("./python"), this.fetcher.compare(...scripts));
     const starting = Python.start({
       ...this.packed,
       base: this.base,
@@ -201,15 +203,29 @@ async function loadEngine(fetcher: Fetcher, base: URL, name: EngineName, choice:
       "Make it again with `sanderling bundle --accelerate`.",
     );
   }
-  const binaries = fetcher.ahead(...files.filter((path) => path.endsWith(".wasm")));
+  const binaries = files.filter((path) => path.endsWith(".wasm"));
+  const coming = fetcher.ahead(...binaries);
   const scripts = files.filter((path) => !path.endsWith(".wasm"));
-  const [module] = await Promise.all([
-    name === "ort" ? import("./engines/ort") : import("./engines/litert"),
-    fetcher.compare(`engines/${name}.js`, ...scripts),
-    binaries,
-  ]);
-  return (model: Uint8Array<ArrayBuffer>, signature: Signature): Promise<Engine> =>
-    module.load(model, signature, new URL(folder, base), choice);
+  const importing = name === "ort" ? import("./engines/ort") : import("./engines/litert");
+  // and what ran before there was a hash to go by
+  const own = [OWN, ...fetcher.below(SHARED)];
+  const comparing = fetcher.compare(`engines/${name}.js`, ...scripts, ...own);
+  const [module] = await Promise.all([compared(importing, comparing), coming]);
+  return async (model: Uint8Array<ArrayBuffer>, signature: Signature): Promise<Engine> => {
+    try {
+      return await module.load(model, signature, new URL(folder, base), choice);
+    } catch (error) {
+      await fetcher.compare(...binaries); // libraries do not say which file ended in the middle
+      throw error;
+    }
+  };
+}
+
+/** What is imported, once its files have been compared: what is wrong with one goes first. */
+async function compared<T>(importing: Promise<T>, comparing: Promise<void>): Promise<T> {
+  importing.catch(() => {}); // told below
+  await comparing;
+  return importing;
 }
 
 function firstItem({ inputs }: Signature, tensors: Tensors): Tensors {

@@ -42,6 +42,7 @@ export class Outbox {
   #flushing: Promise<Flushed> | null = null;
   #stop = new AbortController();
   #dropped = 0; // records that gave way since the last one that tells of it
+  #tooLong = Number.POSITIVE_INFINITY; // letters of a record that the collector found too large
   readonly #refused = new Set<string>(); // by a collector that could not read them; until reload
   #failures = 0;
   #notBefore = 0; // on the page's clock, which nobody sets
@@ -94,7 +95,10 @@ export class Outbox {
       if (performance.now() >= this.#notBefore) {
         await alone(this.name, async () => {
           try {
-            for await (const taken of this.#messages(store, signal)) sent += taken;
+            for await (const rid of this.#messages(store, signal)) {
+              sent += rid.sent;
+              why = rid.why ?? why;
+            }
             through = true;
           } catch (error) {
             if (signal.aborted) return;
@@ -109,8 +113,11 @@ export class Outbox {
     return why ? { sent, left, why } : { sent, left };
   }
 
-  /** Sends one message after the other; gives how many records each one rid us of. */
-  async *#messages(store: OutboxStore, signal: AbortSignal): AsyncGenerator<number> {
+  /** Sends one message after the other; gives how many records each one rid us of, or why of none. */
+  async *#messages(
+    store: OutboxStore,
+    signal: AbortSignal,
+  ): AsyncGenerator<{ sent: number; why?: string }> {
     let most = BATCH;
     for (;;) {
       const waiting = await store.oldest(most + this.#refused.size);
@@ -118,18 +125,27 @@ export class Outbox {
       const [first, ...others] = batch;
       if (!first) return;
       try {
+        if (first[1].length >= this.#tooLong) throw new Refusal(413, 0); // as it has said before
         const accepted = await this.post(message(batch), signal);
         const known = batch.map(([id]) => id).filter((id) => accepted.includes(id));
         if (known.length === 0) throw new Error("the collector acknowledged nothing");
         await this.#change(() => store.remove(known));
-        yield known.length;
+        yield { sent: known.length };
         this.hurry();
         most = BATCH;
       } catch (error) {
         if (!(error instanceof Refusal) || !error.unreadable) throw error;
         // find the record that it cannot read, and pass over it
-        if (others.length === 0) this.#refused.add(first[0]);
         most = Math.max(1, Math.floor(batch.length / 2));
+        if (others.length > 0) continue;
+        if (!error.tooLarge || first[1].length < BODY_LIMIT) {
+          this.#refused.add(first[0]);
+          continue;
+        }
+        // it never will be taken, nor will this model's other windows: they must not fill the disk
+        this.#tooLong = Math.min(this.#tooLong, first[1].length);
+        await this.#change(() => this.#drop([first]));
+        yield { sent: 0, why: error.why };
       }
     }
   }
@@ -166,12 +182,17 @@ export class Outbox {
   async #dropOldest(count: number): Promise<number> {
     const store = await this.#opened();
     const oldest = await store.oldest(count);
-    await store.remove(oldest.map(([id]) => id));
-    for (const [, text] of oldest) {
+    await this.#drop(oldest);
+    return oldest.length;
+  }
+
+  /** Forget records unsent; the next one that is kept tells how many. */
+  async #drop(given: readonly Kept[]): Promise<void> {
+    await (await this.#opened()).remove(given.map(([id]) => id));
+    for (const [, text] of given) {
       const { dropped } = readRecord(JSON.parse(text)).extra;
       this.#dropped += 1 + (typeof dropped === "number" ? dropped : 0);
     }
-    return oldest.length;
   }
 
   #opened(): Promise<OutboxStore> {

@@ -32,12 +32,13 @@ export function disagree(base: URL): void {
   }
 }
 
-/** Another tab of the page took the yes back; `then` is called each time. */
-export function onDisagreed(base: URL, then: () => void): void {
-  addEventListener("storage", (event) => {
+/** Another tab of the page took the yes back; `then` is called each time, until `signal` aborts. */
+export function onDisagreed(base: URL, then: () => void, signal?: AbortSignal): void {
+  const told = (event: StorageEvent) => {
     const gone = event.key === null || (event.key === key(base) && event.newValue === null);
     if (gone) then();
-  });
+  };
+  addEventListener("storage", told, signal ? { signal } : {});
 }
 
 /** A collector elsewhere lets a bundle's token in for such names only. */

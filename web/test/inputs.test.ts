@@ -6,6 +6,7 @@ import { toTensors } from "../src/inputs/convert";
 import { bytesOf, itemsOf, textOf } from "../src/inputs/files";
 import { kindOf, seriesLayout, soundLayout } from "../src/inputs/kinds";
 import { readingsIn, readingsOf, windowsOf, windowTensor } from "../src/inputs/readings";
+import { EdgeError } from "../src/read";
 
 const spec = (shape: number[], more: Partial<TensorSpec> = {}): TensorSpec => ({
   ...{ name: "x", shape, dtype: "float32", meaning: "", unit: "", columns: [], extra: {} },
@@ -148,6 +149,43 @@ test("numbers and tensors of one's own pass", async () => {
   expect(await toTensors(tensors, two)).toBe(tensors);
   await expect(toTensors([1, 2], two)).rejects.toThrow("x takes 4 numbers an item; 2 were given.");
   await expect(toTensors([1], signature(spec([-1, 1]), spec([-1, 1])))).rejects.toThrow("2 inputs");
+});
+
+const NO_INPUTS: readonly unknown[] = [
+  ...[null, undefined, "5, 3, 1", 5, true, () => 1, new Map(), new ArrayBuffer(8), {}],
+  ...[Promise.resolve([1, 2, 1]), { garden: true }, { garden: ["south"] }, ["1", 2, 1]],
+  ...[[1, null, 1], BigInt64Array.of(1n, 2n, 1n)],
+];
+
+test.each(NO_INPUTS.map((given) => ({ given })))(
+  "what is no input is refused in words: $given",
+  async ({ given }) => {
+    const asked = toTensors(given as never, signature(flower));
+
+    await expect(asked).rejects.toThrow(EdgeError);
+  },
+);
+
+test("what was given is told, and what a model takes", async () => {
+  const told = (given: unknown) =>
+    toTensors(given as never, signature(flower)).catch(({ message, hint }) => [message, hint]);
+
+  expect(await told(new ArrayBuffer(8))).toEqual([
+    "A model cannot be asked with an ArrayBuffer.",
+    "Give a picture, a canvas, a sound, a file, a row, a list of numbers, or tensors by name.",
+  ]);
+  expect(await told({})).toEqual([
+    "The row is empty.",
+    "Its columns are length (cm), width (cm), garden.",
+  ]);
+  expect(await told([1, "2", 3])).toEqual([
+    "features takes numbers; the text “2” was given among them.",
+    "Write NaN for a value that is missing.",
+  ]);
+  expect(await told({ garden: true })).toEqual([
+    "garden takes a number or a word; true was given.",
+    "null stands for a value that is missing.",
+  ]);
 });
 
 test("readings come from lines, rows or named columns, times left out", () => {

@@ -100,6 +100,29 @@ describe("the files of a bundle", () => {
     expect(host.asked).toEqual(["page.js", "page.js", "page.js"]);
   });
 
+  it("are asked for three times where the line is cut in the middle, also without a hash", async () => {
+    const { "bundle.json": list } = host.files;
+    host.spoilt["bundle.json"] = async () => {
+      if (host.asked.length > 1) delete host.spoilt["bundle.json"];
+      return halfOf(list ?? "");
+    };
+
+    expect(new TextDecoder().decode(await fetcher.bytes("bundle.json"))).toBe(list);
+
+    expect(host.asked).toEqual(["bundle.json", "bundle.json", "bundle.json"]);
+    expect(fetcher.refusal).toBeNull();
+  });
+
+  it("are named when all that comes of them is a half", async () => {
+    host.spoilt["bundle.json"] = async () => halfOf("{}");
+
+    await expect(fetcher.bytes("bundle.json")).rejects.toThrow(
+      "bundle.json could not be fetched: it ended in the middle.",
+    );
+
+    expect(fetcher.refusal?.message).toContain("bundle.json");
+  });
+
   it("are not asked for again where they are missing", async () => {
     const { "page.js": _, ...others } = host.files;
     host.files = others;
@@ -125,13 +148,26 @@ describe("the files of a bundle", () => {
   });
 });
 
+/** An answer whose line is cut. */
+function halfOf(content: string): Response {
+  let told = false;
+  const body = new ReadableStream({
+    pull(controller) {
+      if (told) return controller.error(new TypeError("network error"));
+      told = true;
+      controller.enqueue(bytes(content.slice(0, content.length >> 1)));
+    },
+  });
+  return new Response(body);
+}
+
 /** As a browser's fetch, which refuses a body that has not the hash it was told. */
 function comparing(host: Host): typeof fetch {
   return async (input, init) => {
     const answer = await host.fetch(input instanceof Request ? input : new URL(input), init);
+    if (!init?.integrity) return answer; // before its body is there
     const found = await sha256(new Uint8Array(await answer.clone().arrayBuffer()));
-    const fits =
-      !init?.integrity || init.integrity === integrityOf({ sha256: found, size: 0, extra: {} });
+    const fits = init.integrity === integrityOf({ sha256: found, size: 0, extra: {} });
     if (answer.ok && !fits) throw new TypeError("Failed to fetch");
     return answer;
   };

@@ -187,6 +187,42 @@ test("a record that fills more than a message goes alone", async () => {
   ]);
 });
 
+test("a record that is more than the collector takes is left out, told of, counted and not tried again", async () => {
+  const { bodies, state, post } = collector();
+  const tries = vi.fn(post);
+  const box = outbox(tries);
+  await box.add(named("a"));
+  await box.add(named("wide", { note: "x".repeat(100_000) }));
+  Object.assign(state, { refuses: "wide", status: 413 });
+
+  const first = await box.flush();
+
+  expect([first.sent, first.left]).toEqual([1, 0]);
+  expect(first.why).toMatch(/more than the collector takes/);
+  expect(tries).toHaveBeenCalledTimes(2);
+
+  await box.add(named("wider", { note: "x".repeat(100_001) }));
+  await box.add(named("b"));
+
+  const second = await box.flush();
+
+  expect([second.sent, second.left]).toEqual([1, 0]);
+  expect(second.why).toBe(first.why);
+  expect(tries).toHaveBeenCalledTimes(3); // with "b" alone
+  await box.add(named("c"));
+  expect(await box.flush()).toEqual({ sent: 1, left: 0 });
+  expect(accounted(bodies)).toBe(5);
+});
+
+test("a small record that a host finds too large waits, for the next one may be kinder", async () => {
+  const { state, post } = collector();
+  const box = outbox(post);
+  await box.add(named("a"));
+  Object.assign(state, { refuses: "a", status: 413 });
+
+  expect(await box.flush()).toEqual({ sent: 0, left: 1 });
+});
+
 test("a record that the collector cannot read keeps no other one back", async () => {
   const { bodies, state, post } = collector();
   const box = outbox(post);

@@ -2,12 +2,14 @@
 
 import {
   type CompiledModel,
+  getGlobalLiteRt,
   Tensor as LiteRtTensor,
   loadAndCompile,
   loadLiteRt,
+  type TensorDetails,
   type TypedArray,
 } from "@litertjs/core";
-import type { Signature, Tensor, TensorSpec, Tensors } from "../contract";
+import type { Signature, Tensor, Tensors } from "../contract";
 import type { EngineChoice, EngineFacts } from "../messages";
 import { EdgeError } from "../read";
 import { VERSIONS } from "../versions";
@@ -18,6 +20,15 @@ const BUILDS: Readonly<Record<string, string>> = {
   "litert-compat": "litert_wasm_compat_internal",
   "litert-gpu": "litert_wasm_jspi_internal",
   "litert-threads": "litert_wasm_threaded_internal",
+};
+
+type ArrayOf = Float32ArrayConstructor | Int32ArrayConstructor | Uint8ArrayConstructor;
+
+/** The engine knows no other types. */
+const ARRAYS: Readonly<Record<string, ArrayOf>> = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
 };
 
 // a page loads the library once, and models as often as it likes
@@ -48,6 +59,7 @@ export async function load(
     const facts = { accelerator, threads, name: "LiteRT.js", version: VERSIONS.litert };
     return new LiteRtEngine(compiled, signature, facts);
   } catch (error) {
+    if (error instanceof EdgeError) throw error;
     throw new EdgeError(
       `LiteRT.js cannot load the model: ${message(error)}`,
       "Build the model again, or try another browser.",
@@ -66,12 +78,24 @@ async function withGpu<T>(wanted: boolean, work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** An input's place in the engine's own memory, written anew for every item. */
+interface Feed {
+  readonly name: string;
+  readonly tensor: LiteRtTensor;
+  readonly values: TypedArray; // of one item, as the engine takes them
+  readonly bytes: Uint8Array; // the same
+}
+
 class LiteRtEngine implements Engine {
+  readonly #feeds: readonly Feed[];
+
   constructor(
     private readonly model: CompiledModel,
     private readonly signature: Signature,
     readonly facts: EngineFacts,
-  ) {}
+  ) {
+    this.#feeds = model.getInputDetails().map(feed);
+  }
 
   /** Item by item: a compiled TFLite file has a fixed batch of one. */
   async run(inputs: Tensors): Promise<Tensors> {
@@ -80,32 +104,27 @@ class LiteRtEngine implements Engine {
     const found = new Map<string, Collected>(names.map((name) => [name, { shape: [], rows: [] }]));
     for (let item = 0; item < count; item++) {
       const answers = await this.#answer(inputs, item);
-      try {
-        for (const [name, collected] of found) {
-          const answer = answers[name];
-          if (!answer) throw new EdgeError(`The model gave no output ${name}.`);
-          collected.rows.push(await answer.data());
-          collected.shape = Array.from(answer.type.layout.dimensions).slice(1);
-        }
-      } finally {
-        free(answers);
+      for (const [name, collected] of found) {
+        const answer = answers[name];
+        if (!answer) throw new EdgeError(`The model gave no output ${name}.`);
+        collected.rows.push(await answer.data());
+        collected.shape = Array.from(answer.type.layout.dimensions).slice(1);
       }
+      // their memory is WebAssembly's, which no garbage collector sees
+      for (const answer of Object.values(answers)) answer.delete();
     }
     return Object.fromEntries([...found].map(([name, one]) => [name, joined(one, count)]));
   }
 
-  async #answer(inputs: Tensors, item: number): Promise<Record<string, LiteRtTensor>> {
+  #answer(inputs: Tensors, item: number): Promise<Record<string, LiteRtTensor>> {
     const feeds: Record<string, LiteRtTensor> = {};
-    try {
-      for (const spec of this.signature.inputs) {
-        const tensor = inputs[spec.name];
-        if (!tensor) throw new EdgeError(`The input ${spec.name} is missing.`);
-        feeds[spec.name] = feed(tensor, item, spec);
-      }
-      return await this.model.run(feeds);
-    } finally {
-      free(feeds);
+    for (const one of this.#feeds) {
+      const given = inputs[one.name];
+      if (!given) throw new EdgeError(`The input ${one.name} is missing.`);
+      write(one, part(given.data, item * one.values.length, one.values.length));
+      feeds[one.name] = one.tensor;
     }
+    return this.model.run(feeds);
   }
 }
 
@@ -124,17 +143,26 @@ function joined({ shape, rows }: Collected, count: number): Tensor {
   return { shape: [count, ...shape], data };
 }
 
-/** Its memory is WebAssembly's, which no garbage collector sees. */
-function free(tensors: Readonly<Record<string, LiteRtTensor>>): void {
-  for (const tensor of Object.values(tensors)) tensor.delete();
+/** Made once: the engine takes longer to make a tensor than to fill it. */
+function feed({ name, dtype, shape }: TensorDetails): Feed {
+  const array = ARRAYS[dtype];
+  if (!array) {
+    throw new EdgeError(
+      `LiteRT.js takes no values of type ${dtype}.`,
+      "Export the model with float32 inputs.",
+    );
+  }
+  const values = new array(shape.reduce((product, side) => product * side, 1));
+  const tensor = new LiteRtTensor(values, shape);
+  return { name, tensor, values, bytes: new Uint8Array(values.buffer) };
 }
 
-function feed({ shape, data }: Tensor, item: number, spec: TensorSpec): LiteRtTensor {
-  const one = [1, ...shape.slice(1)];
-  const size = one.reduce((product, side) => product * side, 1);
-  const values = typed(spec.dtype, size);
-  values.set(part(data, item * size, size));
-  return new LiteRtTensor(values, one);
+function write({ tensor, values, bytes }: Feed, given: ArrayLike<number>): void {
+  const { HEAPU8, LiteRtTensorBufferLockMode: mode } = getGlobalLiteRt().liteRtWasm;
+  const buffer = tensor.liteRtTensorBuffer;
+  values.set(given);
+  HEAPU8.set(bytes, buffer.lock(mode.WRITE));
+  buffer.unlock();
 }
 
 /** Of typed arrays a view: copying value by value takes longer than a small model. */
@@ -143,21 +171,4 @@ function part(data: ArrayLike<number>, from: number, size: number): ArrayLike<nu
     return data.subarray(from, from + size);
   }
   return Array.from({ length: size }, (_, i) => data[from + i] ?? 0);
-}
-
-/** The engine knows no other types. */
-function typed(dtype: string, size: number): TypedArray {
-  switch (dtype) {
-    case "float32":
-      return new Float32Array(size);
-    case "int32":
-      return new Int32Array(size);
-    case "uint8":
-      return new Uint8Array(size);
-    default:
-      throw new EdgeError(
-        `LiteRT.js takes no values of type ${dtype}.`,
-        "Export the model with float32 inputs.",
-      );
-  }
 }

@@ -18,6 +18,8 @@ export type Row = Readonly<Record<string, number | string | null>>;
 export type Input = Tensors | ArrayLike<number> | Row | ImageBitmapSource | Blob | AudioBuffer;
 
 export async function toTensors(input: Input, signature: Signature): Promise<Tensors> {
+  // pages without types give what they have
+  if (typeof input !== "object" || input === null) throw unknownInput(input);
   if (isTensors(input)) return input;
   const [spec, ...others] = signature.inputs;
   if (!spec || others.length > 0) {
@@ -35,8 +37,9 @@ export async function toTensors(input: Input, signature: Signature): Promise<Ten
   }
   if (isNumbers(input)) return { [spec.name]: fromNumbers(input, spec) };
   const pixels = pixelsIn(input);
-  if (!pixels) return { [spec.name]: fromRow(input as Row, spec, signature) };
-  return { [spec.name]: fromPixels(pixels, spec, signature) };
+  if (pixels) return { [spec.name]: fromPixels(pixels, spec, signature) };
+  if (tagOf(input) !== "Object") throw unknownInput(input);
+  return { [spec.name]: fromRow(input as Row, spec, signature) };
 }
 
 function fromPixels(pixels: Pixels, spec: TensorSpec, signature: Signature) {
@@ -47,7 +50,6 @@ function fromPixels(pixels: Pixels, spec: TensorSpec, signature: Signature) {
 }
 
 function isTensors(input: Input): input is Tensors {
-  if (typeof input !== "object" || input instanceof Blob) return false;
   const values: unknown[] = Object.values(input);
   return (
     values.length > 0 &&
@@ -68,12 +70,32 @@ function fromNumbers(values: ArrayLike<number>, { name, shape }: TensorSpec) {
       `Its shape is [${sizes.join(", ")}].`,
     );
   }
+  // a word would become not-a-number, which is a missing value, and null a zero
+  const stray = Array.prototype.findIndex.call(values, (one) => typeof one !== "number");
+  if (stray >= 0) {
+    throw new EdgeError(
+      `${name} takes numbers; ${told(values[stray])} was given among them.`,
+      "Write NaN for a value that is missing.",
+    );
+  }
   return { shape: [1, ...sizes], data: values };
 }
 
 function fromRow(row: Row, spec: TensorSpec, signature: Signature) {
   if (kindOf(spec, signature.labels) !== "table") throw misfit("a row", spec, signature);
-  return rowTensor(rowOf(columnsOf(spec, null), row));
+  const columns = columnsOf(spec, null);
+  const names = columns.map((column) => column.name).join(", ");
+  const cells = Object.entries(row);
+  if (cells.length === 0) throw new EdgeError("The row is empty.", `Its columns are ${names}.`);
+  for (const [name, value] of cells) {
+    if (!["number", "string", "undefined"].includes(typeof value) && value !== null) {
+      throw new EdgeError(
+        `${name} takes a number or a word; ${told(value)} was given.`,
+        "null stands for a value that is missing.",
+      );
+    }
+  }
+  return rowTensor(rowOf(columns, row));
 }
 
 async function fromFile(file: Blob, spec: TensorSpec, signature: Signature) {
@@ -94,7 +116,10 @@ async function fromFile(file: Blob, spec: TensorSpec, signature: Signature) {
 }
 
 function pixelsIn(input: Exclude<Input, Tensors>): Pixels | null {
-  if (globalThis.ImageData && input instanceof ImageData) return { ...sizeOf(input), channels: 4 };
+  if (globalThis.ImageData && input instanceof ImageData) {
+    const { width, height, data } = input;
+    return { width, height, channels: 4, data };
+  }
   const known = [
     ...["HTMLImageElement", "SVGImageElement", "HTMLVideoElement", "HTMLCanvasElement"],
     ...["ImageBitmap", "OffscreenCanvas", "VideoFrame"],
@@ -105,11 +130,15 @@ function pixelsIn(input: Exclude<Input, Tensors>): Pixels | null {
   });
   if (!name) return null;
   const source = input as CanvasImageSource;
-  return grabbed(source, ...naturalSize(source));
-}
-
-function sizeOf({ width, height, data }: ImageData) {
-  return { width, height, data: new Uint8ClampedArray(data.buffer) };
+  try {
+    return grabbed(source, ...naturalSize(source));
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "SecurityError")) throw error;
+    throw new EdgeError(
+      "The picture comes from another host, whose pixels a page may not read.",
+      "Offer it from the host of this page, or with CORS headers and `crossorigin`.",
+    );
+  }
 }
 
 function naturalSize(source: CanvasImageSource): [number, number] {
@@ -118,10 +147,35 @@ function naturalSize(source: CanvasImageSource): [number, number] {
     ...[["naturalWidth", "naturalHeight"] as const, ["videoWidth", "videoHeight"] as const],
     ...[["displayWidth", "displayHeight"] as const, ["width", "height"] as const],
   ]) {
-    const [width, height] = [Reflect.get(sizes, across), Reflect.get(sizes, down)];
-    if (typeof width === "number" && typeof height === "number") return [width, height];
+    const [width, height] = [lengthOf(sizes[across]), lengthOf(sizes[down])];
+    if (width !== null && height !== null) return [width, height];
   }
   return [0, 0];
+}
+
+/** Of an image within an SVG it is an object. */
+function lengthOf(size: unknown): number | null {
+  if (globalThis.SVGAnimatedLength && size instanceof SVGAnimatedLength) return size.baseVal.value;
+  return typeof size === "number" ? size : null;
+}
+
+/** What no model takes, whatever it is. */
+function unknownInput(input: unknown): EdgeError {
+  return new EdgeError(
+    `A model cannot be asked with ${told(input)}.`,
+    "Give a picture, a canvas, a sound, a file, a row, a list of numbers, or tensors by name.",
+  );
+}
+
+function told(value: unknown): string {
+  if (typeof value === "string") return `the text “${value.slice(0, 40)}”`;
+  if (typeof value !== "object" || value === null) return String(value);
+  const tag = tagOf(value);
+  return `${/^([AEIO]|HTML)/.test(tag) ? "an" : "a"} ${tag}`;
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
 function misfit(what: string, spec: TensorSpec, signature: Signature): EdgeError {

@@ -11,7 +11,8 @@ const FAINT = 24; // levels between pen and paper, below which there is no drawi
 const SPECK = 2; // pixels: fewer in a row or column are dust
 
 /** One item for a model of drawings; `meaning` is what its input says of itself. */
-export function drawnTensor(pixels: Pixels, meaning: string, layout: ImageLayout): Tensor {
+export function drawnTensor(given: Pixels, meaning: string, layout: ImageLayout): Tensor {
+  const pixels = penOnNothing(given) ?? given;
   const { width, height } = layout;
   // pictures of the model's own size, and all where training read them as they are, are no photos
   const own = pixels.width === width && pixels.height === height;
@@ -27,6 +28,27 @@ export function drawnTensor(pixels: Pixels, meaning: string, layout: ImageLayout
     ink.set(square.subarray(y * size, (y + 1) * size), (top + y) * width + left);
   }
   return inkTensor(ink, layout);
+}
+
+/**
+ * The opacity of a drawing whose colours tell nothing: of a dark pen on an empty canvas, as nothing
+ * is black too. Null where they do.
+ */
+function penOnNothing(pixels: Pixels): Pixels | null {
+  const { width, height, channels, data } = pixels;
+  if (channels !== 4) return null;
+  const opacity = Uint8Array.from({ length: width * height }, (_, i) => data[4 * i + 3] ?? 0);
+  if (!opacity.includes(0) || spread(grey(pixels).data) >= FAINT) return null;
+  return { width, height, channels: 1, data: opacity };
+}
+
+function spread(values: Pixels["data"]): number {
+  let [low, high] = [255, 0];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return high - low;
 }
 
 /** Ink shares 0…1 over a square of `size` pixels with a margin around what was drawn. */

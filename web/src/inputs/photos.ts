@@ -107,11 +107,12 @@ export function paint(canvas: HTMLCanvasElement, { width, height, channels, data
   const context = canvas.getContext("2d");
   if (!context) return;
   const image = context.createImageData(width, height);
+  const shown = image.data; // asking the image for it again and again takes most of the time
   for (let i = 0; i < width * height; i++) {
     for (let colour = 0; colour < 3; colour++) {
-      image.data[4 * i + colour] = data[channels * i + (channels < 3 ? 0 : colour)] ?? 0;
+      shown[4 * i + colour] = data[channels * i + (channels < 3 ? 0 : colour)] ?? 0;
     }
-    image.data[4 * i + 3] = 255;
+    shown[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);
 }

@@ -140,6 +140,6 @@ export function inkOf(values: ArrayLike<number>, layout: ImageLayout): Float32Ar
 export function item(tensor: Tensor, index: number): Tensor {
   const [, ...rest] = tensor.shape;
   const size = rest.reduce((product, length) => product * length, 1);
-  const data = Array.from({ length: size }, (_, i) => tensor.data[index * size + i] ?? 0);
+  const data = Array.prototype.slice.call(tensor.data, index * size, (index + 1) * size);
   return { shape: [1, ...rest], data };
 }

@@ -171,8 +171,9 @@ export function showInk(
   const context = canvas.getContext("2d");
   if (!context) return;
   const image = context.createImageData(layout.width, layout.height);
+  const shown = image.data;
   for (let i = 0; i < ink.length; i++) {
-    image.data[4 * i + 3] = 255 * Math.min(1, Math.max(0, ink[i] ?? 0));
+    shown[4 * i + 3] = 255 * Math.min(1, Math.max(0, ink[i] ?? 0));
   }
   context.putImageData(image, 0, 0);
 }

@@ -32,7 +32,13 @@ export class AboutCard {
   /** Something is kept for use without the host, which `remove` gives back. */
   kept(offline: boolean, remove: () => Promise<void>): void {
     this.#kept.hidden = !offline;
-    this.#kept.replaceChildren(button("Remove the offline copy", () => void remove()));
+    if (this.#kept.hasChildNodes()) return;
+    const remover = button("Remove the offline copy", async () => {
+      remover.disabled = true; // an update under way may take its time
+      await remove();
+      remover.disabled = false;
+    });
+    this.#kept.append(remover);
   }
 
   async #nameKey(): Promise<void> {

@@ -3,9 +3,10 @@
 import type { Profile, Signature, Tensor, TensorSpec, Tensors } from "../contract";
 import { kindOf, seriesLayout, soundLayout } from "../inputs/kinds";
 import { paint, pixelsOf } from "../inputs/photos";
-import { type ImageLayout, imageLayout } from "../inputs/pixels";
+import { type ImageLayout, imageLayout, inkOf } from "../inputs/pixels";
 import { plot } from "../inputs/plot";
 import { readingsOf } from "../inputs/readings";
+import { showInk } from "../inputs/sketchpad";
 import { button, make } from "./dom";
 import {
   type Ask,
@@ -95,10 +96,13 @@ export class Explanation {
     const most = this.#amount(strongest.drop);
     const where = layout ? `around ${strongest.name}` : `readings ${strongest.name}`;
     const told = `What the answer rests on: most on ${where}, ${most}`;
-    const shown = layout ? picture(given, found, layout, told) : series(spec, given, found, told);
-    const caption =
-      "Blue speaks for the answer, amber against it. " +
-      `Without the bluest part it changes by ${this.#amount(-strongest.drop)}.`;
+    const drawn = kindOf(spec, this.signature.labels) === "drawing";
+    const shown = layout
+      ? picture(given, found, layout, told, drawn)
+      : series(spec, given, found, told);
+    // of a share's percentages a difference is points
+    const change = this.#amount(-strongest.drop).replace(/ %$/, " points");
+    const caption = `Blue speaks for the answer, amber against it. Without the bluest part it changes by ${change}.`;
     return [shown, make("p", { className: "quiet", textContent: caption })];
   }
 
@@ -153,12 +157,21 @@ function picture(
   found: readonly Effect[],
   layout: ImageLayout,
   told: string,
+  drawn: boolean,
 ): HTMLCanvasElement {
   const { width, height, channels, channelsLast } = layout;
   const canvas = make("canvas", { width, height, className: "heat", role: "img", ariaLabel: told });
   const context = canvas.getContext("2d");
   if (!context) return canvas;
-  paint(canvas, pixelsOf(given, layout));
+  if (drawn) {
+    showInk(canvas, inkOf(given.data, layout), layout);
+    context.globalCompositeOperation = "source-in"; // in the theme's ink
+    context.fillStyle = getComputedStyle(document.body).color;
+    context.fillRect(0, 0, width, height);
+    context.globalCompositeOperation = "source-over";
+  } else {
+    paint(canvas, pixelsOf(given, layout));
+  }
   const values = heat(found, given.data.length);
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
   for (let pixel = 0; pixel < width * height; pixel++) {

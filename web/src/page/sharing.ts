@@ -1,20 +1,17 @@
 /** The switch with which a visitor agrees to telemetry, and takes it back. */
 
 import type { Telemetry } from "../bundle";
-import type { Client } from "../client";
+import type { OpenedModel } from "../model";
 import type { Flushed } from "../telemetry";
-import { agree, agreedName, disagree, onDisagreed } from "../visitor";
+import { agreedName, onDisagreed } from "../visitor";
 import { element } from "./dom";
-
-const WINDOW_MS = 60_000; // one record a minute at most
 
 export class Sharing {
   readonly #box = element<HTMLInputElement>("consent");
-  #timer: ReturnType<typeof setInterval> | undefined;
   #sent = 0;
 
   constructor(
-    private readonly client: Client,
+    private readonly model: OpenedModel,
     private readonly base: URL,
     telemetry: Telemetry,
   ) {
@@ -27,10 +24,6 @@ export class Sharing {
       this.#box.checked = false;
       void this.#set(false);
     });
-    document.addEventListener("visibilitychange", () => {
-      // a page that is put away may never come back
-      if (document.hidden && this.#box.checked) void this.flush();
-    });
   }
 
   /** The model is there: the switch works, and an earlier yes still counts. */
@@ -41,22 +34,15 @@ export class Sharing {
   }
 
   async flush(): Promise<Flushed> {
-    const flushed = await this.client.ask("flush", {});
+    const flushed = await this.model.client.ask("flush", {});
     this.#show(flushed);
     return flushed;
   }
 
   async #set(agreed: boolean): Promise<void> {
-    clearInterval(this.#timer);
-    if (!agreed) {
-      disagree(this.base);
-      await this.client.ask("consent", { device: null });
-      element("sent").textContent = "";
-      return;
-    }
-    const device = agree(this.base);
-    this.#timer = setInterval(() => void this.flush(), WINDOW_MS);
-    this.#show(await this.client.ask("consent", { device }));
+    const flushed = await this.model.share(agreed, (later) => this.#show(later));
+    if (agreed) this.#show(flushed);
+    else element("sent").textContent = "";
   }
 
   #show({ sent, left, why }: Flushed): void {
