@@ -7,7 +7,7 @@ text, in one synchronous call a prediction.
 import json
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,8 @@ class Bridge:
         self.reference = Profile.parse(profile)
         self.after = After(after) if after else None
         self.outputs: dict[str, Tensor] = {}
+        self.rows: list[Sequence[float]] = []  # of the first output
+        self.room, self.end = array("d"), 0  # of the outputs in it
         self.restart(device)
 
     def restart(self, device: str) -> None:
@@ -36,23 +38,34 @@ class Bridge:
     def place(self, shapes: str) -> "array[float]":
         """Where JavaScript writes the outputs of the next answers, one tensor after the other.
 
-        `shapes` are those of the signature's outputs, in its order, as JSON. Writing into Python's
-        memory costs a fraction of handing over an object.
+        `shapes` are those of the signature's outputs, in its order, as JSON. Of a classifier the
+        verdicts follow, three numbers an item: place of the label, confidence, 1 if abstained from.
+        Writing into Python's memory costs a fraction of handing over an object.
         """
+        signature = self.manifest.signature
         read = [tuple(int(size) for size in shape) for shape in json.loads(shapes)]
-        room = array("d", bytes(8 * sum(math.prod(shape) for shape in read)))
+        sizes = [math.prod(shape) for shape in read]
+        items = read[0][0] if signature.labels else 0
+        room = array("d", bytes(8 * (sum(sizes) + 3 * items)))
         view, at = memoryview(room), 0
-        for spec, shape in zip(self.manifest.signature.outputs, read, strict=True):
-            end = at + math.prod(shape)
-            self.outputs[spec.name] = Tensor(shape, view[at:end])
-            at = end
+        for spec, shape, size in zip(signature.outputs, read, sizes, strict=True):
+            self.outputs[spec.name] = Tensor(shape, view[at : at + size])
+            at += size
+        self.room, self.end = room, at
+        self.rows = self.outputs[signature.outputs[0].name].rows()
         return room
 
     def answer(self) -> str:
-        """What the placed outputs say, as JSON: answers, and a note where not all went well."""
-        answers, note = self._answers(), ""
-        if self.after is not None:
-            answers, note = self.after(answers, self.outputs)
+        """Judge the placed outputs, and write the verdicts behind them.
+
+        Where the user's own function has the last word, what it says as JSON: answers, and a note
+        where not all went well. Nothing else, since numbers cross at a fraction of what words cost.
+        """
+        if self.manifest.signature.labels:
+            self._judge()
+        if self.after is None:
+            return ""
+        answers, note = self.after(self._answers(), self.outputs)
         try:
             return FINITE.encode({"answers": answers, "note": note})
         except ValueError:  # JSON has no word for what is no number
@@ -83,24 +96,25 @@ class Bridge:
         seen = {name: sketch.coarse() for name, sketch in record.sketches.items()}
         return FINITE.encode(replace(record, sketches=seen).to_json())
 
+    def _judge(self) -> None:
+        room, at, abstention = self.room, self.end, self.manifest.abstention
+        for row in self.rows:
+            place = best(row)
+            room[at] = place
+            room[at + 1] = confidence = row[place]
+            room[at + 2] = abstention is not None and abstention.abstains(confidence)
+            at += 3
+
     def _answers(self) -> list[dict[str, Any]]:
         """One an item: label and confidence of a classifier, nothing else otherwise."""
-        signature, abstention = self.manifest.signature, self.manifest.abstention
-        rows = self.outputs[signature.outputs[0].name].rows()
-        if not signature.labels:
-            return [{} for _ in rows]
-        answers = []
-        for row in rows:
-            place = best(row)
-            confidence = float(row[place])
-            answer: dict[str, Any] = {
-                "label": signature.labels[place],
-                "confidence": confidence,
-            }
-            if abstention and abstention.abstains(confidence):
-                answer["abstained"] = True
-            answers.append(answer)
-        return answers
+        labels, told = self.manifest.signature.labels, iter(self.room[self.end :])
+        if not labels:
+            return [{} for _ in self.rows]
+        return [
+            {"label": labels[int(place)], "confidence": confidence}
+            | ({"abstained": True} if abstained else {})
+            for place, confidence, abstained in zip(told, told, told, strict=True)
+        ]
 
 
 def tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:

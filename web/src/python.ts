@@ -49,7 +49,7 @@ export class Python {
   private constructor(
     private readonly pyodide: PyodideInterface,
     private readonly bridge: PyProxy,
-    private readonly outputs: readonly string[],
+    private readonly signature: Signature,
   ) {
     this.#answer = bridge.answer as PyCallable;
   }
@@ -67,16 +67,13 @@ export class Python {
     await addPackages(pyodide, facts.packages);
     const Bridge = pyodide.globals.get("Bridge") as PyCallable;
     const bridge = guarded(() => Bridge(manifestText, profileText, "", facts.after) as PyProxy);
-    return new Python(
-      pyodide,
-      bridge,
-      signature.outputs.map(({ name }) => name),
-    );
+    return new Python(pyodide, bridge, signature);
   }
 
   /** What the outputs say, one answer an item; nothing is counted. */
   answer(outputs: Tensors): Named {
-    const tensors = this.outputs.map((name) => outputs[name] ?? { shape: [0], data: [] });
+    const none = { shape: [0], data: [] };
+    const tensors = this.signature.outputs.map(({ name }) => outputs[name] ?? none);
     const shapes = JSON.stringify(tensors.map(({ shape }) => shape));
     const room = this.#room(shapes);
     let at = 0;
@@ -84,7 +81,19 @@ export class Python {
       room.set(data, at);
       at += data.length;
     }
-    return readNamed(guarded(() => this.#answer() as unknown));
+    const said = guarded(() => this.#answer() as unknown);
+    if (said !== "") return readNamed(said);
+    const verdicts = this.#room(shapes).subarray(at);
+    const items = tensors[0]?.shape[0] ?? 0;
+    return { answers: Array.from({ length: items }, (_, i) => this.#told(verdicts, i)), note: "" };
+  }
+
+  /** As `bridge.py` writes it: place of the label, confidence, 1 if abstained from. */
+  #told(verdicts: Float64Array, item: number): Answer {
+    const [place, confidence, abstained] = verdicts.subarray(3 * item, 3 * item + 3);
+    if (place === undefined || confidence === undefined) return {}; // the model has no classes
+    const answer = { label: this.signature.labels[place] ?? "", confidence };
+    return abstained ? { ...answer, abstained: true } : answer;
   }
 
   /** Count a prediction. */

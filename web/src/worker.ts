@@ -13,6 +13,7 @@ let session: Session | null = null;
 let began = 0;
 let named = false; // whether it was reported that Python names the answers
 let queue: Promise<unknown> = Promise.resolve();
+let counting = false; // in a while
 
 // one after the other: an engine runs one batch at a time, and a window closes between two
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
@@ -39,7 +40,7 @@ async function begin(message: ToWorker): Promise<{ result: unknown }> {
     case "python":
       return { result: startPython(session) };
     case "predict":
-      setTimeout(() => session?.count(), COUNT_MS);
+      countLater();
       return { result: await session.predict(message.words) };
     case "time":
       return { result: await session.time(message.words.runs) };
@@ -50,6 +51,16 @@ async function begin(message: ToWorker): Promise<{ result: unknown }> {
     case "flush":
       return { result: session.flush() };
   }
+}
+
+/** One timer for many questions: one for each costs more than what Python does. */
+function countLater(): void {
+  if (counting) return;
+  counting = true;
+  setTimeout(() => {
+    counting = false;
+    session?.count();
+  }, COUNT_MS);
 }
 
 /** Begins when it is asked for: an engine that is only timed needs no Python. */
