@@ -121,6 +121,17 @@ def twin(web: Path, tflite: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
+@pytest.fixture(scope="module")
+def talking(web: Path, tflite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose Python answers in words, as it does for a function of the user's own."""
+    folder = tmp_path_factory.mktemp("bundles")
+    same = b"def same(answers, outputs):\n    return answers\n"
+    tool = wheel(folder, code={"tool/__init__.py": same})
+    options = Options(wheels=(tool,), after="tool:same")
+    bundle(tflite, folder / "talking", KEY, [KEY.public], options)
+    return folder / "talking"
+
+
 # another word in the kept heap, under the hash that it then has
 CHANGE = """async ([word, other]) => {
   const cache = await caches.open("sanderling snapshots");
@@ -138,9 +149,9 @@ CHANGE = """async ([word, other]) => {
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"])
 def test_a_heap_is_kept_for_the_next_visit_and_used(
-    browser: str, launch: Launch, serving: Serving, twin: Path, tmp_path: Path
+    browser: str, launch: Launch, serving: Serving, talking: Path, tmp_path: Path
 ) -> None:
-    address = serving(twin)
+    address = serving(talking)
     first = launch(browser, tmp_path / "profile")
     tab = first.tab()
     tab.open(address)
