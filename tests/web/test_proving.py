@@ -14,6 +14,7 @@ from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET
 from toolkit import doctor
 from toolkit.formats import formats
+from toolkit.formats.tflite import TFLite
 from toolkit.inference import Runner
 from toolkit.verification.parting import first_parting
 from toolkit.verification.places import Session
@@ -116,6 +117,18 @@ def test_a_type_that_an_engine_does_not_know_is_named(
 
     with pytest.raises(UnsupportedError, match="float16"):
         session.run(file, other, {"image": digits.test[:1]}, QUIET)
+
+
+@pytest.mark.parametrize("engine", ["tflite"], indirect=True)
+def test_a_file_for_any_number_of_items_is_refused_in_words(
+    engine: str, session: Session, digits: Any
+) -> None:
+    signature = digits_signature()
+    data = TFLite(free_batch=True).build(digits.model, signature, QUIET).data
+    file = File(engine, engine, data, quantized=False, note="made")
+
+    with pytest.raises(UnsupportedError, match="any number of items"):
+        session.run(file, signature, {"image": digits.test[:1]}, QUIET)
 
 
 def test_the_page_for_proving_is_in_no_bundle(bundled: Any) -> None:

@@ -6,10 +6,9 @@ import {
   Tensor as LiteRtTensor,
   loadAndCompile,
   loadLiteRt,
-  type TensorDetails,
   type TypedArray,
 } from "@litertjs/core";
-import type { Signature, Tensor, Tensors } from "../contract";
+import type { Signature, Tensor, TensorSpec, Tensors } from "../contract";
 import type { EngineChoice, EngineFacts } from "../messages";
 import { EdgeError } from "../read";
 import { VERSIONS } from "../versions";
@@ -94,7 +93,8 @@ class LiteRtEngine implements Engine {
     private readonly signature: Signature,
     readonly facts: EngineFacts,
   ) {
-    this.#feeds = model.getInputDetails().map(feed);
+    const shapes = new Map(model.getInputDetails().map(({ name, shape }) => [name, shape]));
+    this.#feeds = signature.inputs.map((spec) => feed(spec, shapes.get(spec.name)));
   }
 
   /** Item by item: a compiled TFLite file has a fixed batch of one. */
@@ -144,12 +144,19 @@ function joined({ shape, rows }: Collected, count: number): Tensor {
 }
 
 /** Made once: the engine takes longer to make a tensor than to fill it. */
-function feed({ name, dtype, shape }: TensorDetails): Feed {
+function feed({ name, dtype }: TensorSpec, shape?: Int32Array): Feed {
+  if (!shape) throw new EdgeError(`The model has no input ${name}.`, "Pack it again.");
   const array = ARRAYS[dtype];
   if (!array) {
     throw new EdgeError(
       `LiteRT.js takes no values of type ${dtype}.`,
       "Export the model with float32 inputs.",
+    );
+  }
+  if (shape.some((side) => side < 0)) {
+    throw new EdgeError(
+      "LiteRT.js runs no model that takes any number of items at once.",
+      "Build it without `--free-batch`.",
     );
   }
   const values = new array(shape.reduce((product, side) => product * side, 1));
