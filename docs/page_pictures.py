@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from toolkit.data import Dataset
 
-LOOKS: dict[
-    str, tuple[Literal["light", "dark"], int, int]
-] = {  # colour scheme, width and height in pixels
+Look = tuple[Literal["light", "dark"], int, int]  # colour scheme; width and height in pixels
+LOOKS: dict[str, Look] = {
     "light": ("light", 1180, 820),
     "dark": ("dark", 1180, 820),
     "phone": ("light", 390, 844),

@@ -171,7 +171,7 @@ async function quickest(
   return pyodide;
 }
 
-/** Pyodide keeps what it was started with: the heap once more, some 20 MB for as long as it runs. */
+/** Pyodide keeps what it was started with: the heap once more, some 30 MB for as long as it runs. */
 function letGo(pyodide: PyodideInterface): void {
   const { config } = (pyodide as unknown as { _api: { config: { _loadSnapshot?: unknown } } })._api;
   delete config._loadSnapshot;

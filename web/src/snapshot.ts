@@ -9,8 +9,9 @@ import { sha256 } from "./bundle";
 
 const KEPT = "sanderling snapshots";
 const FOLDER = ".snapshot/";
-const MOST = 2; // of one origin: a heap has some 20 MB
+const MOST = 2; // of one origin: a heap takes some 12 MB
 const DIGEST = "x-sha256";
+const BLOCK = 1 << 16; // of bytes: what is all zeros is not kept, and that is more than half
 
 type Heap = Uint8Array<ArrayBuffer>;
 
@@ -47,11 +48,11 @@ export class SnapshotStore {
   }
 
   async #read(cache: Cache, kept: Response): Promise<Heap> {
-    const heap = new Uint8Array(await kept.arrayBuffer());
-    const digest = await sha256(heap);
+    const packed = new Uint8Array(await kept.arrayBuffer());
+    const digest = await sha256(packed);
     if (digest === "" || digest !== kept.headers.get(DIGEST)) throw new Error("not whole");
     await cache.put(this.#trying, new Response(""));
-    return heap;
+    return unpack(packed);
   }
 
   /** The heap that was read is in use. */
@@ -70,13 +71,14 @@ export class SnapshotStore {
 
   async put(heap: Heap): Promise<void> {
     await this.#quietly(async (cache) => {
-      const digest = await sha256(heap);
+      const packed = pack(heap);
+      const digest = await sha256(packed);
       if (digest === "") return; // nothing could tell later whether it is whole
       const old = (await cache.keys()).filter(({ url }) => !url.endsWith(".trying"));
       for (const request of old.slice(0, Math.max(0, old.length + 1 - MOST))) {
         await cache.delete(request);
       }
-      await cache.put(this.#address, new Response(heap, { headers: { [DIGEST]: digest } }));
+      await cache.put(this.#address, new Response(packed, { headers: { [DIGEST]: digest } }));
     });
   }
 
@@ -88,4 +90,36 @@ export class SnapshotStore {
       // denied, or no room
     }
   }
+}
+
+/** The heap's size, how many blocks follow, where each begins, and the blocks themselves. */
+function pack(heap: Heap): Heap {
+  const starts: number[] = [];
+  for (let at = 0; at < heap.length; at += BLOCK) if (!empty(heap, at)) starts.push(at);
+  const head = Uint32Array.of(heap.length, starts.length, ...starts);
+  const packed = new Uint8Array(head.byteLength + starts.length * BLOCK);
+  packed.set(new Uint8Array(head.buffer));
+  for (const [i, at] of starts.entries()) {
+    packed.set(heap.subarray(at, at + BLOCK), head.byteLength + i * BLOCK);
+  }
+  return packed;
+}
+
+function unpack(packed: Heap): Heap {
+  const [size = 0, count = 0] = new Uint32Array(packed.buffer, 0, 2);
+  const starts = new Uint32Array(packed.buffer, 8, count);
+  const heap = new Uint8Array(size);
+  let from = 8 + starts.byteLength;
+  for (const at of starts) {
+    const length = Math.min(BLOCK, size - at);
+    heap.set(packed.subarray(from, from + length), at);
+    from += BLOCK;
+  }
+  return heap;
+}
+
+function empty(heap: Heap, start: number): boolean {
+  const end = Math.min(start + BLOCK, heap.length);
+  for (let at = start; at < end; at++) if (heap[at] !== 0) return false;
+  return true;
 }

@@ -104,14 +104,17 @@ class LiteRtEngine implements Engine {
     const found = new Map<string, Collected>(names.map((name) => [name, { shape: [], rows: [] }]));
     for (let item = 0; item < count; item++) {
       const answers = await this.#answer(inputs, item);
-      for (const [name, collected] of found) {
-        const answer = answers[name];
-        if (!answer) throw new EdgeError(`The model gave no output ${name}.`);
-        collected.rows.push(await answer.data());
-        collected.shape = Array.from(answer.type.layout.dimensions).slice(1);
+      try {
+        for (const [name, collected] of found) {
+          const answer = answers[name];
+          if (!answer) throw new EdgeError(`The model gave no output ${name}.`);
+          collected.rows.push(await answer.data());
+          collected.shape = Array.from(answer.type.layout.dimensions).slice(1);
+        }
+      } finally {
+        // their memory is WebAssembly's, which no garbage collector sees
+        for (const answer of Object.values(answers)) answer.delete();
       }
-      // their memory is WebAssembly's, which no garbage collector sees
-      for (const answer of Object.values(answers)) answer.delete();
     }
     return Object.fromEntries([...found].map(([name, one]) => [name, joined(one, count)]));
   }
@@ -165,10 +168,11 @@ function feed({ name, dtype }: TensorSpec, shape?: Int32Array): Feed {
 }
 
 function write({ tensor, values, bytes }: Feed, given: ArrayLike<number>): void {
-  const { HEAPU8, LiteRtTensorBufferLockMode: mode } = getGlobalLiteRt().liteRtWasm;
+  const library = getGlobalLiteRt().liteRtWasm;
   const buffer = tensor.liteRtTensorBuffer;
   values.set(given);
-  HEAPU8.set(bytes, buffer.lock(mode.WRITE));
+  const place = buffer.lock(library.LiteRtTensorBufferLockMode.WRITE);
+  library.HEAPU8.set(bytes, place); // read after locking: memory that grows becomes another array
   buffer.unlock();
 }
 

@@ -6,7 +6,7 @@
 
 import type { FileFact } from "../contract";
 import { INDEX, PROOF, type Shelf, type Stored } from "./shelf";
-import { type Fetch, isolated, same, type Taker } from "./taking";
+import { type Fetch, same, type Taker } from "./taking";
 
 const TRIAL = /^\.trial\/([0-9a-f]{16})\/(.*)$/;
 const PATIENCE = 3; // starts without an end: then the host is asked first, it may have a cure
@@ -71,10 +71,10 @@ export class Desk {
     if (!fact || (asked && asked !== base64(fact.sha256))) return null;
     const kept = fresh ? undefined : await stored.cache.match(address);
     // the browser itself checks what is fetched with a hash; all else is checked here
-    if (kept && asked && request.destination === "") return isolated(kept);
+    if (kept && asked && request.destination === "") return kept;
     if (kept) {
       const bytes = new Uint8Array(await kept.arrayBuffer());
-      if (await same(bytes, fact)) return isolated(new Response(bytes, { headers: kept.headers }));
+      if (await same(bytes, fact)) return new Response(bytes, { headers: kept.headers });
     }
     return this.#mend(stored, path, fact);
   }
@@ -91,7 +91,7 @@ export class Desk {
       return new Response(`${error instanceof Error ? error.message : error}\n`, { status: 502 });
     }
     await stored.cache.put(address, answer.clone()).catch(() => {}); // no room: answered all the same
-    return isolated(answer);
+    return answer;
   }
 
   /** Nothing for an address that is none of ours. */

@@ -31,14 +31,11 @@ const KEPT_HEADERS = [
 export class ForeignFile extends EdgeError {}
 
 /** Shared memory, and so more than one thread, needs these; many static hosts cannot send them. */
-export function isolated(answer: Response): Response {
-  const headers = new Headers(answer.headers);
-  headers.set("cross-origin-opener-policy", "same-origin");
-  headers.set("cross-origin-embedder-policy", "require-corp");
-  headers.set("cross-origin-resource-policy", "same-origin");
-  const { status, statusText } = answer;
-  return new Response(answer.body, { status, statusText, headers });
-}
+const ISOLATED: Readonly<Record<string, string>> = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+  "cross-origin-resource-policy": "same-origin",
+};
 
 export class Taker {
   constructor(
@@ -117,7 +114,7 @@ async function read(answer: Response, alive: () => void): Promise<Uint8Array<Arr
 }
 
 function kept(path: string, answer: Response, bytes: Uint8Array<ArrayBuffer>): Response {
-  const headers = new Headers();
+  const headers = new Headers(ISOLATED);
   for (const name of KEPT_HEADERS) {
     const value = answer.headers.get(name);
     if (value !== null) headers.set(name, value);
