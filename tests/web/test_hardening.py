@@ -259,5 +259,5 @@ def test_the_first_answer_is_there_while_python_is_still_on_its_way(
         gate.open.set()
         assert tab.evaluate(READY) == "ready"
         assert answers(tab, digits) == expected(digits)
-    assert tab.complaints == []
+        assert tab.complaints == []
     browser.close()
