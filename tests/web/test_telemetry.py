@@ -150,8 +150,9 @@ def test_no_value_of_an_input_leaves_the_browser(
     ready(tab, site)
     agree(tab)
     draw = np.random.default_rng(3)
-    # the worst case is a window of one picture, and a picture of one value: its sketch would be it
-    pictures = [np.full((1, 1, 8, 8), 7.3125, np.float32)]
+    # the worst case is a window of one picture, and a picture of one value: its sketch would be it;
+    # nothing of it is a whole number, which the digits of a random id may happen to make
+    pictures = [np.full((1, 1, 8, 8), 7.3127, np.float32)]
     pictures += [draw.uniform(0, 16, (1, 1, 8, 8)).astype(np.float32) for _ in range(3)]
 
     for picture in pictures:
@@ -164,7 +165,7 @@ def test_no_value_of_an_input_leaves_the_browser(
     sums = {round(float(found), 9) for found in [*inputs.sum((1, 2, 3)), *inputs.mean((1, 2, 3))]}
     squares = {round(float(found), 9) for found in (inputs**2).sum((1, 2, 3))}
     assert len(collector.heard) == 4
-    assert not told & (seen | sums | squares)
+    assert told & (seen | sums | squares) == set()
     profile = json.loads(tab.evaluate("fetch('package/profile.json').then(a => a.text())"))
     for heard in collector.heard:
         for name, sketch in heard.records[0]["sketches"].items():
