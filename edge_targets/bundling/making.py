@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edge_targets.bundling.wheels import Python, Wheel, read_wheels, write_wheel
 from edge_targets.package import SigningKey, unpack, verify
 from edge_targets.runtime.contract import FileFact, Manifest, plain
 from edge_targets.runtime.durable import storing
+from edge_targets.runtime.engines import engines
 from edge_targets.runtime.errors import UnsupportedError
 from edge_targets.runtime.events import QUIET, Job
 
@@ -116,7 +118,20 @@ def bundle(
     wheels = read_wheels(options.wheels, Python(parts.lock), options.after)
     with storing(folder), replaced(real) as fresh:
         unpack(package, fresh / PACKAGE, trusted)
+        check_batch(fresh / PACKAGE / manifest.model, manifest)
         return Maker(fresh, manifest, parts, options, wheels, key, job).made(folder)
+
+
+def check_batch(model: Path, manifest: Manifest) -> None:
+    """Refuse what LiteRT.js, which cannot resize, refuses; with no LiteRT here its page does."""
+    litert = engines["tflite"]
+    if manifest.format != "tflite" or not find_spec(litert.package):
+        return
+    if litert(model, manifest.signature).is_free:
+        raise UnsupportedError(
+            f"No engine of a browser runs a model of any number of items ({manifest.name}).",
+            "Build it without `--free-batch`, and package that.",
+        )
 
 
 @dataclass(frozen=True)

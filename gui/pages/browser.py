@@ -211,9 +211,12 @@ class Browser(Page):
             )
             for part in parts
         ]
-        self.total.setText(wording.size(result.get("sent_bytes")))
+        sent = result.get("sent_bytes") or 0
+        others = sum(share.amount for share in shares) > sent
+        browser = "a browser that stays with the first engine" if others else "a browser"
+        self.total.setText(wording.size(sent))
         self.remark.setText(
-            f"on the way to a browser, when its host compresses. {result.get('files')} files, "
+            f"on the way to {browser}, when its host compresses. {result.get('files')} files, "
             f"{wording.size(result.get('size_bytes'))}, in {result.get('directory')}."
         )
         self.shares.show_shares(shares)

@@ -157,11 +157,11 @@ STATUS = {
 
 BUNDLED = r.Bundled(
     "/home/ada/work/site", 61, 32_900_000, 6_061_000, (
-        r.BundlePart("python", 5, 12_400_000, 3_890_000),
-        r.BundlePart("litert", 3, 9_640_000, 1_990_000),
-        r.BundlePart("page", 12, 171_000, 52_000),
-        r.BundlePart("package", 6, 402_000, 98_000),
-        r.BundlePart("licences", 7, 90_000, 31_000),
+        r.BundlePart("Python", 5, 12_400_000, 3_890_000),
+        r.BundlePart("engine", 3, 9_640_000, 1_990_000),
+        r.BundlePart("other engines", 1, 9_120_000, 1_850_000),
+        r.BundlePart("model", 6, 402_000, 98_000),
+        r.BundlePart("page", 12, 171_000, 83_000),
     ),
 )  # fmt: skip
 

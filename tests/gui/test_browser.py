@@ -98,7 +98,8 @@ def test_a_bundle_shows_where_its_bytes_go(window: Window, settle: Settle) -> No
 
     assert not page.empty.isVisible()
     assert page.total.text() == "6.1\u202fMB"
-    assert page.shares.bar.amounts == [3_890_000, 1_990_000, 52_000, 98_000, 31_000]
+    assert page.shares.bar.amounts == [3_890_000, 1_990_000, 1_850_000, 98_000, 83_000]
+    assert page.remark.text().startswith("on the way to a browser that stays with the first engine")
     assert "61 files" in page.remark.text()
 
 

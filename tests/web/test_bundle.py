@@ -29,9 +29,11 @@ from edge_targets.runtime.errors import (
     UnsupportedError,
     UsageError,
 )
-from edge_targets.runtime.events import Event, Job
+from edge_targets.runtime.events import QUIET, Event, Job
 from tests.web.built import INDEX_HTML, built, write
+from tests.web.conftest import SIGNATURE, packed
 from tests.web.test_wheels import wheel
+from toolkit.formats.tflite import TFLite
 
 KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 
@@ -169,6 +171,17 @@ def test_a_bundle_holds_the_engine_of_its_format_and_what_was_asked_for(
     assert not (out / "python" / "library.zip").exists()
     assert f"package/model.{form}" in index["files"]
     assert ("Python" in made.sent, "other engines" in made.sent) == (python, len(engines) > 1)
+
+
+def test_a_file_for_any_number_of_items_is_refused(digits: Any, page: Path, tmp_path: Path) -> None:
+    free = TFLite(free_batch=True).build(digits.model, SIGNATURE, QUIET).data
+    package = packed(digits, "tflite", free, tmp_path / "free.sndl")
+
+    with pytest.raises(UnsupportedError, match="any number of items") as caught:
+        bundle(package, tmp_path / "out", KEY, [KEY.public], web=page)
+
+    assert "--free-batch" in caught.value.hint
+    assert list(tmp_path.iterdir()) == [page, package]
 
 
 def test_only_the_licences_of_what_is_there_are_told(

@@ -144,7 +144,7 @@ async function serviceWorker(base: URL): Promise<ServiceWorker> {
   }
   const container = navigator.serviceWorker;
   const denied = new EdgeError(
-    "The browser keeps nothing of this page: storage is blocked or the window is private.",
+    "The browser keeps nothing of this page: storage is blocked.",
     "The page itself works; it needs its host each time.",
   );
   if (!container) throw denied;

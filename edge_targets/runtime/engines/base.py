@@ -15,6 +15,7 @@ class Engine(ABC):
 
     title: ClassVar[str]  # the runtime's own name, with what a user installs
     package: ClassVar[str]
+    is_free = True  # its file takes any number of items at once
 
     def __init__(self, model: Path, signature: Signature, threads: int = 1) -> None:
         import numpy as np
