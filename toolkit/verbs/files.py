@@ -35,7 +35,7 @@ def build(
             `sanderling list formats` names all.
         target: what the files are for; `sanderling list targets` names them.
         free_batch: TFLite files that take any number of items at once, where the operators can;
-            the others take one at a time.
+            the others take one at a time. Browsers run only those.
         data: prove it on this dataset instead of the one the model learned from.
         out: a folder for copies of the files; what is there under their names is replaced.
     """
