@@ -18,7 +18,7 @@ from edge_targets.agent.batching import QUICK_S, Batcher, Batching, Outcome
 from edge_targets.runtime.contract import Manifest, Tensor
 from edge_targets.runtime.errors import IntegrityError
 from tests.edge_targets.serving import Client, agent_of, serving, tiny_package
-from tests.edge_targets.tiny import expected, infer_body, manifest
+from tests.edge_targets.tiny import expected, infer_body, manifest, wait_until
 
 Values = tuple[float, ...]
 
@@ -173,16 +173,16 @@ def test_one_bad_request_does_not_fail_its_company() -> None:
 
 
 def test_nobody_waits_for_company_unless_told_to() -> None:
-    bench = Bench(Batching(delay_s=0.02))
+    bench = Bench(Batching(delay_s=1))  # a busy machine may stand still for a while
     bench.ask("a", floats(1, 0))
     bench.batcher.flush()
     assert not bench.found
     due_s = bench.batcher.due_s()
     assert due_s is not None
-    assert 0 < due_s <= 0.02
+    assert 0 < due_s <= 1
 
     bench.ask("b", floats(1, 0))
-    time.sleep(0.03)
+    time.sleep(due_s)
     bench.batcher.flush()
 
     assert bench.doubler.batches == [2]
@@ -260,9 +260,10 @@ def test_many_clients_of_a_real_model_get_their_own_answers_while_it_is_swapped(
         threads = [threading.Thread(target=ask, args=(seed, server.url)) for seed in range(6)]
         for thread in threads:
             thread.start()
+        wait_until(lambda: "1" in versions)
         with agent.installing:
             agent.install(tiny_package(tmp_path, "2", 2.0))
-        time.sleep(0.2)
+        wait_until(lambda: "2" in versions)
         ended.set()
         for thread in threads:
             thread.join()

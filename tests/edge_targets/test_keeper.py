@@ -120,9 +120,9 @@ def test_a_program_that_is_not_heard_of_in_time_is_ended_and_started_again(
 
 def test_a_program_that_is_heard_of_may_run_on(start: Start, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    code = "[(tell('WATCHDOG=1'), time.sleep(0.1)) for _ in range(30)]"
+    code = "[(tell('WATCHDOG=1'), time.sleep(0.1)) for _ in range(40)]"
 
-    keeper = start("--watchdog-s", "1.5", *program(log, code))
+    keeper = start("--watchdog-s", "3", *program(log, code))
 
     assert keeper.wait(60) == 0
     assert len(starts(log)) == 1
@@ -132,10 +132,10 @@ def test_signals_are_passed_on_and_end_the_keeper_with_its_program(
     start: Start, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); tell('READY=1'); time.sleep(600)"
+    handler, handles = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))", tmp_path / "handles"
+    code = f"{handler}; pathlib.Path({str(handles)!r}).touch(); time.sleep(600)"
     keeper = start(*program(log, code))
-    wait_until(lambda: bool(starts(log)))
-    time.sleep(0.5)  # until the program's handler is there
+    wait_until(handles.exists)
 
     keeper.terminate()
 

@@ -15,6 +15,7 @@ from edge_targets.package import unpack
 from edge_targets.runtime.contract import Manifest
 from edge_targets.runtime.events import QUIET
 from tests.web import kinds, packages
+from tests.web.scripts import WAIT_MS
 from toolkit import doctor
 from toolkit.browser import FLAGS
 from toolkit.inference import Runner
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 FAKES = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 """A camera that shows a clock, and a microphone that beeps."""
-
-WAIT_MS = 20_000
 
 LISTEN = """
 const post = Worker.prototype.postMessage;

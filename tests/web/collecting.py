@@ -16,13 +16,13 @@ from edge_targets.package import SigningKey
 from edge_targets.runtime.errors import Cancelled
 from edge_targets.runtime.events import Job
 from tests.web.driving import Tab
+from tests.web.scripts import WAIT_MS
 from toolkit.serving import LOOPBACK, run_app
 from toolkit.telemetry.receiver import app
 from toolkit.telemetry.store import Store
 from toolkit.telemetry.tokens import file_of, token_for
 from toolkit.workspace import Workspace
 
-WAIT_MS = 60_000  # for what a browser does by itself, on a busy machine
 UNTIL_SENT = """async ([count, limit]) => {
   let sent = 0;
   let left = 0;

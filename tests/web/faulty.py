@@ -22,10 +22,9 @@ from edge_targets.runtime.contract import FileFact, Golden, Tensor, plain
 from tests.web import firefox
 from tests.web.conftest import KEY
 from tests.web.driving import Tab
+from tests.web.scripts import WAIT_MS
 from toolkit import doctor
 from toolkit.serving import bundle_app
-
-WAIT_MS = 60_000  # for what a browser does by itself, on a busy machine
 
 # what the service worker has written down; null before it has
 KEPT = """async () => {

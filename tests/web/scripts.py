@@ -1,6 +1,6 @@
 """What is asked of a page, in either browser."""
 
-LIMIT_S = 60  # on a busy machine; else what never settles would hold the tests up for ever
+WAIT_MS = 60_000  # on a busy machine; else what never settles would hold the tests up for ever
 # words and answer are JSON: only that has one meaning on both sides
 CALL = (
     """async words => {
@@ -10,4 +10,4 @@ CALL = (
   const answer = typeof found === "function" ? found(given) : found;
   return JSON.stringify(await Promise.race([answer, late]));
 }"""
-).replace("LIMIT", str(LIMIT_S * 1000))
+).replace("LIMIT", str(WAIT_MS))

@@ -8,6 +8,7 @@ import pytest
 
 from edge_targets.bundling import bundle
 from tests.web import kinds, packages, pages
+from tests.web.scripts import WAIT_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -80,8 +81,8 @@ def test_axe_finds_nothing_on_any_kind_of_page_in_both_themes_and_on_a_phone(
     page.locator("#answer div.actions").wait_for()
     for name in ("Why?", "Wrong?", "Measure"):
         page.get_by_role("button", name=name, exact=True).click()
-    page.locator("#timing dl").wait_for(timeout=30_000)
-    page.locator(".explanation > :not(.running)").first.wait_for(timeout=30_000)
+    page.locator("#timing dl").wait_for(timeout=WAIT_MS)
+    page.locator(".explanation > :not(.running)").first.wait_for(timeout=WAIT_MS)
     found = everywhere(page, axe)
 
     assert before == []
@@ -111,7 +112,7 @@ def test_axe_finds_nothing_on_the_page_of_a_model_that_no_form_can_ask(
     page.get_by_role("button", name="Example 1", exact=True).click()
     page.locator("#answer div.actions").wait_for()
     page.get_by_role("button", name="Measure", exact=True).click()
-    page.locator("#timing dl").wait_for(timeout=30_000)
+    page.locator("#timing dl").wait_for(timeout=WAIT_MS)
     found = everywhere(page, axe)
 
     assert before == []

@@ -18,6 +18,7 @@ from edge_targets.package import SigningKey, pack, signature_of, unpack
 from edge_targets.runtime.contract import Manifest, Profile, Record, Tensor
 from edge_targets.runtime.events import QUIET
 from edge_targets.runtime.profiler import Profiler
+from tests.web.scripts import WAIT_MS
 from toolkit.inference import Runner
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def test_a_drawn_digit_is_read(opened: Visit, digit: int) -> None:
 
     shares = [float(share.rstrip(" %")) for share in page.locator("#bars .share").all_inner_texts()]
     assert sum(shares) == pytest.approx(100, abs=0.6)  # ten numbers rounded to 0.1
-    page.get_by_role("status").filter(has_text=str(digit)).wait_for(timeout=5000)
+    page.get_by_role("status").filter(has_text=str(digit)).wait_for(timeout=WAIT_MS)
     page.locator("#clear").click()
     assert page.locator("#verdict").inner_text() == "\N{EN DASH}"
 
@@ -224,7 +225,7 @@ def test_a_digit_can_be_drawn_with_the_keyboard(opened: Visit) -> None:
     for key in ["ArrowUp"] * 6 + [" "] + ["ArrowDown"] * 12 + [" "]:
         page.keyboard.press(key)
 
-    page.get_by_role("status").filter(has_text="1").wait_for(timeout=5000)
+    page.get_by_role("status").filter(has_text="1").wait_for(timeout=WAIT_MS)
     page.keyboard.press("Escape")
     assert page.locator("#verdict").inner_text() == "\N{EN DASH}"
 
@@ -236,7 +237,7 @@ def test_an_answer_to_what_was_cleared_meanwhile_is_not_shown(opened: Visit) -> 
     # in one task: the answer cannot come before the clearing
     page.evaluate("one => { one.click(); document.getElementById('clear').click(); }", example)
     page.get_by_role("button", name="Example 2", exact=True).click()
-    page.get_by_role("status").filter(has_text="1").wait_for(timeout=5000)
+    page.get_by_role("status").filter(has_text="1").wait_for(timeout=WAIT_MS)
     page.evaluate("one => { one.click(); document.getElementById('clear').click(); }", example)
     page.wait_for_timeout(500)  # many times as long as an answer takes
 
@@ -248,7 +249,7 @@ def test_an_example_is_classified_with_one_click(opened: Visit) -> None:
 
     page.get_by_role("button", name="Example 4", exact=True).click()  # one golden input a digit
 
-    page.get_by_role("status").filter(has_text="3").wait_for(timeout=5000)
+    page.get_by_role("status").filter(has_text="3").wait_for(timeout=WAIT_MS)
 
 
 def test_the_runtime_is_the_same_files_in_the_browser(opened: Visit, web: Path) -> None:

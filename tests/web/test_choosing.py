@@ -10,7 +10,8 @@ import pytest
 from edge_targets.bundling import Options, bundle
 from tests.web.conftest import KEY, running
 from tests.web.driving import Launch, Tab, browsers
-from tests.web.faulty import WAIT_MS, kept
+from tests.web.faulty import kept
+from tests.web.scripts import WAIT_MS
 from toolkit.serving import bundle_app
 
 # a GPU in software: slow, but it computes

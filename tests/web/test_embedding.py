@@ -19,8 +19,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.web import kinds, pages
-from tests.web.collecting import WAIT_MS, Collector, options_for
+from tests.web.collecting import Collector, options_for
 from tests.web.driving import BROWSERS, ChromiumTab, Driven, Tab, browsers
+from tests.web.scripts import WAIT_MS
 from toolkit.data.audio import of_length, resampled
 from toolkit.data.sources.image_folder import pixels
 from toolkit.serving import bundle_app

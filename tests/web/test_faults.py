@@ -28,6 +28,7 @@ from tests.web.faulty import (
     repacked,
     told,
 )
+from tests.web.scripts import WAIT_MS
 from toolkit.serving import bundle_app
 
 MODEL = "package/model.onnx"
@@ -370,7 +371,7 @@ def test_a_tampered_program_of_the_page_is_refused_by_the_browser_and_the_page_s
     tab = chromium_tab
     with running(bundle_app(site)) as address:
         tab.open(f"{address}/")
-        tab.page.locator("#refused").wait_for(state="visible", timeout=20_000)
+        tab.page.locator("#refused").wait_for(state="visible", timeout=WAIT_MS)
 
         assert "not the" in tab.page.locator("#refused").inner_text()
 

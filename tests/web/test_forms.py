@@ -11,6 +11,7 @@ from edge_targets.bundling import bundle
 from edge_targets.package import SigningKey, pack
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.sketch import Sketch
+from tests.web.scripts import WAIT_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -77,7 +78,7 @@ def test_a_table_gets_a_form_and_its_answer(
     filled = [page.get_by_label(name).input_value() for name in COLUMNS]
     page.get_by_label("petal length").fill("-50")
     page.get_by_label("petal length").press("Enter")
-    page.get_by_role("status").filter(has_text="large").wait_for(timeout=5000)
+    page.get_by_role("status").filter(has_text="large").wait_for(timeout=WAIT_MS)
 
     assert filled == ["6", "3", "5", "2"]
     assert not page.locator("#pad").is_visible()
@@ -93,6 +94,6 @@ def test_a_model_without_classes_shows_its_number_and_unit(
     page.get_by_role("button", name="Example 1").click()
 
     # 5 * 0.1 - 3 * 0.2 + 1 * 0.3 + 0 * 0.4
-    page.get_by_role("status").filter(has_text="0.2 cm").wait_for(timeout=5000)
+    page.get_by_role("status").filter(has_text="0.2 cm").wait_for(timeout=WAIT_MS)
     assert not page.locator("#bars").is_visible()
     page.close()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.web import kinds
-from tests.web.asking import WAIT_MS, Visiting, visitors
+from tests.web.asking import Visiting, visitors
+from tests.web.scripts import WAIT_MS
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.web import packages
-from tests.web.asking import WAIT_MS, Visiting, visitors
+from tests.web.asking import Visiting, visitors
+from tests.web.scripts import WAIT_MS
 from toolkit.data.audio import of_length, read_wav, resampled
 
 

@@ -16,6 +16,7 @@ from edge_targets.bundling import Options
 from edge_targets.runtime.contract import Profile, Tensor
 from edge_targets.runtime.profiler import features
 from tests.web import pages
+from tests.web.scripts import WAIT_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request
@@ -120,7 +121,7 @@ def test_every_kind_of_model_answers_its_examples_and_nothing_complains(
     else:
         assert told == f"{answers[0]:.1f} thousand €"
     assert not seen.page.locator("#unlike").is_visible()  # examples are real items
-    seen.page.locator("#stage-offline.ready").wait_for(timeout=20_000)
+    seen.page.locator("#stage-offline.ready").wait_for(timeout=WAIT_MS)
     assert len({urlsplit(url).netloc for url in seen.requests}) == 1
     assert seen.complaints == []
 
@@ -419,7 +420,7 @@ def test_a_program_that_was_touched_is_refused_and_the_page_says_so(
     seen = visit(chromium, serving(copy))
     told = seen.page.locator("#refused")
     hidden = not told.is_visible()
-    told.wait_for(timeout=20_000)  # the style sheet shows it after some seconds
+    told.wait_for(timeout=WAIT_MS)  # the style sheet shows it after some seconds
 
     assert hidden
     assert "was refused" in told.inner_text()

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.web.collecting import (
-    WAIT_MS,
     Collector,
     agree,
     bundle_for,
@@ -23,6 +22,7 @@ from tests.web.collecting import (
 )
 from tests.web.conftest import KEY
 from tests.web.driving import BROWSERS, ChromiumTab, Launch, browsers
+from tests.web.scripts import WAIT_MS
 from toolkit.telemetry import receiver
 from toolkit.telemetry.allowance import Allowance
 from toolkit.telemetry.checks import moment
