@@ -14,7 +14,7 @@ from edge_targets.bundling import WEB
 from edge_targets.package import signing_key
 from edge_targets.runtime.errors import Cancelled, UnknownNameError, UnsupportedError, UsageError
 from edge_targets.runtime.events import QUIET, Event, Job
-from tests.web.test_wheels import BACKEND
+from tests.web.wheel_files import BACKEND
 from toolkit import api, journeys, shelf, shipping
 from toolkit.telemetry import tokens
 from toolkit.workspace import Entry, Workspace

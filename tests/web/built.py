@@ -1,7 +1,9 @@
 """Stands for the built browser files where only what is made of them is looked at."""
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from edge_targets.bundling import runtime_digest
 
@@ -71,3 +73,16 @@ def built(made: Path) -> Path:
              "parts": {part: list(files) for part, files in FILES.items()}}  # fmt: skip
     write(made, "parts.json", json.dumps(index))
     return made
+
+
+def index_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
+    return found
+
+
+def digest_of(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -18,13 +18,13 @@ from edge_targets.package import SigningKey, pack, signature_of, unpack
 from edge_targets.runtime.contract import Manifest, Profile, Record, Tensor
 from edge_targets.runtime.events import QUIET
 from edge_targets.runtime.profiler import Profiler
+from tests.web.conftest import KEY
 from tests.web.scripts import WAIT_MS
 from toolkit.inference import Runner
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 Serving = Callable[..., str]
 
 

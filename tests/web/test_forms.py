@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from edge_targets.bundling import bundle
-from edge_targets.package import SigningKey, pack
+from edge_targets.package import pack
 from edge_targets.runtime.contract import Golden, Manifest, Profile, Signature, Tensor, TensorSpec
 from edge_targets.runtime.sketch import Sketch
+from tests.web.conftest import KEY
 from tests.web.scripts import WAIT_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-KEY = SigningKey.from_seed(bytes(range(32)))
 COLUMNS = ("sepal length", "sepal width", "petal length", "petal width")
 WEIGHTS = np.array([[0.1], [-0.2], [0.3], [0.4]], np.float32)
 

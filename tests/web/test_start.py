@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from edge_targets.bundling import Options, bundle
-from edge_targets.package import SigningKey
+from tests.web.conftest import KEY
 from tests.web.driving import Launch, Tab, browsers
-from tests.web.test_wheels import wheel
+from tests.web.wheel_files import wheel
 
-KEY = SigningKey.from_seed(bytes(range(32)))  # as in conftest.py
 Serving = Callable[..., str]
 
 KEPT = """async () => {
