@@ -33,6 +33,7 @@ PREFERENCES: Mapping[str, bool | int | str] = {
     "media.gmp-manager.url": "",
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
+    "network.http.speculative-parallel-limit": 0,  # it connects while it ends, and asks nothing
     "network.trr.mode": 5,
     "services.settings.server": "data:,#remote-settings-dummy/v1",
     "toolkit.telemetry.enabled": False,
