@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 Serving = Callable[..., str]
 DASH = "\N{EN DASH}"
+WATCH = """() => {
+  window.answered = new Promise((resolve) => {
+    const verdict = document.getElementById("verdict");
+    new MutationObserver(() => resolve(true)).observe(verdict, { childList: true });
+  });
+}"""
 
 
 @dataclass
@@ -43,7 +49,11 @@ class Visit:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def answer_to(self, example: int) -> str:
-        self.button(f"Example {example}").click()
+        button = self.button(f"Example {example}")
+        button.wait_for()
+        self.ask(WATCH)  # an answer to something else may be there already
+        button.click()
+        self.ask("window.answered")
         self.page.locator("#answer div.actions").wait_for()
         return self.text("#verdict")
 
@@ -191,7 +201,7 @@ def test_an_unusual_value_is_named_beside_the_answer(opened: Opening) -> None:
         "Unlike the training data. petal length is 50, training saw 1 to 6.9."
     )
     seen.answer_to(1)
-    assert not hint.is_visible()
+    hint.wait_for(state="hidden")
 
 
 def test_an_explanation_of_a_table_tells_what_each_value_adds(opened: Opening) -> None:
