@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 Serving = Callable[..., str]
 DASH = "\N{EN DASH}"
-WATCH = """() => {
-  window.answered = new Promise((resolve) => {
+WATCH = """(limit) => {
+  window.answered = new Promise((resolve, reject) => {
+    setTimeout(reject, limit, new Error("no answer"));
     const verdict = document.getElementById("verdict");
     new MutationObserver(() => resolve(true)).observe(verdict, { childList: true });
   });
@@ -51,7 +52,7 @@ class Visit:
     def answer_to(self, example: int) -> str:
         button = self.button(f"Example {example}")
         button.wait_for()
-        self.ask(WATCH)  # an answer to something else may be there already
+        self.ask(WATCH, WAIT_MS)  # an answer to something else may be there already
         button.click()
         self.ask("window.answered")
         self.page.locator("#answer div.actions").wait_for()
