@@ -53,17 +53,17 @@ class Visit:
     def asked(self, count: int = 1) -> NDArray[np.float32]:
         """The first item of the newest settled question, once there were so many."""
         found = self.page.evaluate(
-            """async (count) => {
+            """async ([count, limit]) => {
               const settled = () => window.asked.filter((words) => words.count);
               for (let waited = 0; settled().length < count; waited += 20) {
                 const told = document.querySelector(".input-problem")?.textContent;
-                if (waited > 20_000 || told) throw new Error(`not asked: ${told}`);
+                if (waited > limit || told) throw new Error(`not asked: ${told}`);
                 await new Promise((done) => setTimeout(done, 20));
               }
               const [{ shape, data }] = Object.values(settled().at(-1).inputs);
               return { shape, data: [...data].map((v) => (Number.isNaN(v) ? null : v)) };
             }""",
-            count,
+            [count, WAIT_MS],
         )
         values = [np.nan if value is None else value for value in found["data"]]
         item: NDArray[np.float32] = np.array(values, np.float32).reshape(found["shape"])[0]
